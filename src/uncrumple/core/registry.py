@@ -1,0 +1,432 @@
+"""From names and configs to objects, and back.
+
+Each room enters what it offers under its Keras module (`add_builtins`). A
+user's own classes enter through `register_keras_serializable`. Reading a
+config looks names up in these tables and nowhere else: no module is imported
+and no code is run because a file says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from uncrumple.core.dtypes import DTypePolicy, dtype_name
+from uncrumple.core.errors import explain, unknown_name
+
+# {"layers": {"Dense": Dense, ...}, "losses": {...}, ...}
+_builtins: dict[str, dict[str, Any]] = {}
+# {"my_package>MyLayer": MyLayer}
+_registered: dict[str, Any] = {}
+_scopes: list[dict[str, Any]] = []
+
+
+def add_builtins(category: str, objects: Iterable[Any], *, module: str | None = None) -> None:
+    """Enter classes or functions under a category, such as `"layers"`.
+
+    Args:
+        category: The room: `"layers"`, `"losses"`, `"optimizers.schedules"`, ...
+        objects: Classes or functions; each is known by its `__name__`.
+        module: The module name that Keras writes for them in files; by
+            default `"keras." + category`.
+    """
+    table = _builtins.setdefault(category, {})
+    for thing in objects:
+        table[thing.__name__] = thing
+        if isinstance(thing, type):
+            thing._keras_module = module or f"keras.{category}"  # type: ignore[attr-defined]
+
+
+def builtins(category: str) -> dict[str, Any]:
+    """Return the table of one category: {name: class or function}."""
+    return _builtins.setdefault(category, {})
+
+
+# --- a user's own classes ---------------------------------------------------------
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+    """Return a decorator that lets files name this class or function.
+
+    Args:
+        package: A prefix that keeps equal names of different projects apart.
+        name: The name to use; by default the class's own.
+
+    Example:
+        >>> @register_keras_serializable(package="my_package")
+        ... def squared(x):
+        ...     return x * x
+        >>> get_registered_name(squared)
+        'my_package>squared'
+    """
+
+    def enter(thing: Any) -> Any:
+        registered = f"{package}>{name or thing.__name__}"
+        _registered[registered] = thing
+        return thing
+
+    return enter
+
+
+def get_registered_name(thing: Any) -> str:
+    """Return the name a class or function is registered by, or its own name."""
+    for table in ([_registered] + _scopes):
+        for key, value in table.items():
+            if value is thing:
+                return key
+    return thing.__name__
+
+
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
+) -> Any:
+    """Return the class or function registered by `name`, or None."""
+    for table in (custom_objects or {}, *reversed(_scopes), _registered, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the live table of registered classes and functions."""
+    return _registered
+
+
+class CustomObjectScope(contextlib.AbstractContextManager):
+    """Within a `with` block, names in `custom_objects` are known to loading and to `get`.
+
+    Example:
+        >>> with CustomObjectScope({"squared": lambda x: x * x}):
+        ...     get_registered_object("squared")(3)
+        9
+    """
+
+    def __init__(self, custom_objects: dict[str, Any]) -> None:
+        self.custom_objects = custom_objects or {}
+
+    def __enter__(self) -> CustomObjectScope:
+        _scopes.append(self.custom_objects)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        _scopes.remove(self.custom_objects)
+
+
+custom_object_scope = CustomObjectScope
+
+
+# --- looking up by name -----------------------------------------------------------
+
+
+def get(kind: str, identifier: Any, table: dict[str, Any], *, make: bool = True) -> Any:
+    """Return the object that `identifier` stands for.
+
+    Args:
+        kind: What is looked for, for the message: `"activation"`.
+        identifier: None, a name, a config, or the object itself.
+        table: {name: class or function}, aliases included.
+        make: Whether a class found by name is called without arguments.
+
+    Raises:
+        ValueError: The name is not known; the message says which is meant.
+        TypeError: `identifier` is of no usable type.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        found = get_registered_object(identifier, module_objects=table)
+        if found is None:
+            raise ValueError(unknown_name(kind, identifier, table))
+        return found() if make and isinstance(found, type) else found
+    if isinstance(identifier, dict):
+        return deserialize_keras_object(identifier)
+    if isinstance(identifier, type):
+        return identifier() if make else identifier
+    if callable(identifier):
+        return identifier
+    raise TypeError(
+        explain(
+            f"The {kind} is {identifier!r}, a {type(identifier).__name__}.",
+            f"Expected a name, or a {kind} object, or a function.",
+            f"use one of: {', '.join(sorted(table)[:8])}, ...",
+        )
+    )
+
+
+# --- configs ----------------------------------------------------------------------
+
+
+def _no_fit(thing: Any) -> TypeError:
+    return TypeError(
+        explain(
+            f"{thing!r} ({type(thing).__name__}) cannot be written into a config.",
+            "Expected numbers, strings, lists, dicts, arrays, or objects with get_config().",
+            "give its class a get_config() method that returns its arguments",
+        )
+    )
+
+
+def serialize_keras_object(thing: Any) -> Any:
+    """Return `thing` as plain data that JSON can hold, in Keras's form.
+
+    Raises:
+        TypeError: Something in it has no config.
+        ValueError: It holds a lambda, which no file can carry safely.
+    """
+    if thing is None or isinstance(thing, (str, bool, int, float)):
+        return thing
+    if isinstance(thing, np.generic):
+        return thing.item()
+    if isinstance(thing, bytes):
+        return {"class_name": "__bytes__", "config": {"value": thing.decode()}}
+    if isinstance(thing, torch.Size):
+        return [int(size) for size in thing]
+    if isinstance(thing, tuple):
+        return {"class_name": "__tuple__", "config": {"value": [serialize_keras_object(part) for part in thing]}}
+    if isinstance(thing, list):
+        return [serialize_keras_object(part) for part in thing]
+    if isinstance(thing, dict):
+        return {key: serialize_keras_object(value) for key, value in thing.items()}
+    if thing is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(thing, slice):
+        parts = {"start": thing.start, "stop": thing.stop, "step": thing.step}
+        return {"class_name": "__slice__", "config": {key: serialize_keras_object(value) for key, value in parts.items()}}
+    if isinstance(thing, np.ndarray):
+        return {"class_name": "__numpy__", "config": {"value": thing.tolist(), "dtype": thing.dtype.name}}
+    if isinstance(thing, torch.dtype):
+        return dtype_name(thing)
+    history = getattr(thing, "keras_history", None)
+    if history is not None:
+        layer, node_index, tensor_index = history
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {
+                "shape": list(thing.shape),
+                "dtype": dtype_name(thing.dtype),
+                "keras_history": [layer.name, node_index, tensor_index],
+            },
+        }
+    if isinstance(thing, torch.Tensor):
+        return {
+            "class_name": "__tensor__",
+            "config": {"value": thing.detach().cpu().tolist(), "dtype": dtype_name(thing.dtype)},
+        }
+    if isinstance(thing, (types.FunctionType, types.BuiltinFunctionType)):
+        return _serialize_function(thing)
+    if isinstance(thing, type):
+        raise _no_fit(thing)
+    if not hasattr(thing, "get_config"):
+        raise _no_fit(thing)
+    return _serialize_object(thing)
+
+
+def _serialize_function(function: Any) -> Any:
+    for table in _builtins.values():
+        if table.get(function.__name__) is function:
+            return function.__name__
+    if function.__name__ == "<lambda>":
+        raise ValueError(
+            explain(
+                "A lambda cannot be saved: a file must not carry code.",
+                "Expected a function with a name.",
+                "def my_function(x): ...  with @uncrumple.saving.register_keras_serializable() above it",
+            )
+        )
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": get_registered_name(function),
+        "registered_name": "function",
+    }
+
+
+def _serialize_object(thing: Any) -> dict[str, Any]:
+    cls = type(thing)
+    builtin = cls.__dict__.get("_keras_module")
+    if isinstance(thing, DTypePolicy):
+        builtin = "keras"
+    registered = getattr(cls, "_keras_registered_name", None) if builtin else get_registered_name(cls)
+    out: dict[str, Any] = {
+        "module": builtin or cls.__module__,
+        "class_name": cls.__name__,
+        "config": serialize_dict(thing.get_config()),
+        "registered_name": registered,
+    }
+    if hasattr(thing, "get_build_config"):
+        build_config = thing.get_build_config()
+        if build_config is not None:
+            out["build_config"] = _plain(build_config)
+    if hasattr(thing, "get_compile_config"):
+        compile_config = thing.get_compile_config()
+        if compile_config is not None:
+            out["compile_config"] = serialize_dict(compile_config)
+    return out
+
+
+def serialize_dict(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with every value serialized."""
+    return {key: serialize_keras_object(value) for key, value in config.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return shapes as lists: a build_config is read by eye."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return value
+
+
+_CATEGORIES_BY_DEPTH = (
+    ("keras.optimizers.schedules", "optimizers.schedules"),
+    ("keras.src.optimizers.schedules", "optimizers.schedules"),
+    ("keras.src.backend.torch.optimizers", "optimizers"),
+    ("keras.src.backend.tensorflow.optimizers", "optimizers"),
+    ("keras.src.backend.jax.optimizers", "optimizers"),
+    ("keras.src.ops", "ops"),
+    ("keras.ops", "ops"),
+    ("keras.src.models", "models"),
+    ("keras.models", "models"),
+    ("keras.src.dtype_policies", "dtype_policies"),
+    ("keras.dtype_policies", "dtype_policies"),
+)
+# Optimizers that one backend's files name by a class of its own.
+_BACKEND_CLASS = "Torch"
+
+
+def _find_builtin(module: str, class_name: str) -> Any:
+    if class_name == "DTypePolicy":
+        return DTypePolicy
+    for prefix, category in _CATEGORIES_BY_DEPTH:
+        if module == prefix or module.startswith(prefix + "."):
+            break
+    else:
+        parts = [part for part in module.split(".") if part not in ("keras", "src", "tf", "tensorflow", "python")]
+        category = parts[0] if parts else "models"
+    table = _builtins.get(category, {})
+    found = table.get(class_name)
+    if found is None and class_name.startswith(_BACKEND_CLASS):
+        found = table.get(class_name.removeprefix(_BACKEND_CLASS))
+    return found
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs: Any
+) -> Any:
+    """Return the object that a config describes; the inverse of `serialize_keras_object`.
+
+    Args:
+        config: What `serialize_keras_object` returned.
+        custom_objects: {name: class or function} for names that are not registered.
+        safe_mode: Kept for Keras's signature. Code in a file is never run, whatever it says.
+
+    Raises:
+        TypeError: The config names a class that is neither built in nor registered.
+        ValueError: The config carries code.
+    """
+    if custom_objects:
+        with CustomObjectScope(custom_objects):
+            return deserialize_keras_object(config, safe_mode=safe_mode)
+    if config is None or isinstance(config, (str, bool, int, float)):
+        return config
+    if isinstance(config, (list, tuple)):
+        return [deserialize_keras_object(part) for part in config]
+    if not isinstance(config, dict):
+        raise TypeError(
+            explain(f"A config holds {config!r}, a {type(config).__name__}.", "Expected plain data.", "pass what get_config() gave")
+        )
+    if "class_name" not in config or "config" not in config:
+        return {key: deserialize_keras_object(value) for key, value in config.items()}
+    class_name, inner = config["class_name"], config["config"]
+    special = _SPECIAL.get(class_name)
+    if special is not None:
+        return special(inner)
+    if class_name == "function":
+        return _find_function(config)
+    cls = _find_class(config)
+    if not hasattr(cls, "from_config"):
+        raise TypeError(
+            explain(
+                f"The config names {class_name!r}, which has no from_config().",
+                "Expected a class with get_config() and from_config().",
+                f"add a from_config classmethod to {class_name}",
+            )
+        )
+    made = cls.from_config(inner)
+    build_config = config.get("build_config")
+    if build_config and hasattr(made, "build_from_config") and not getattr(made, "built", False):
+        made.build_from_config(build_config)
+    compile_config = config.get("compile_config")
+    if compile_config and hasattr(made, "compile_from_config"):
+        made.compile_from_config(compile_config)
+    return made
+
+
+def _find_class(config: dict[str, Any]) -> Any:
+    class_name = config["class_name"]
+    module = config.get("module") or ""
+    registered = config.get("registered_name")
+    if registered and registered != class_name:
+        found = get_registered_object(registered)
+        if found is not None:
+            return found
+    found = get_registered_object(class_name)
+    if found is not None:
+        return found
+    if module.split(".")[0] in ("keras", "tf_keras", "tensorflow", "uncrumple", ""):
+        found = _find_builtin(module, class_name)
+        if found is not None:
+            return found
+        known = {name for table in _builtins.values() for name, thing in table.items() if isinstance(thing, type)}
+        raise TypeError(unknown_name(f"class in the file (module '{module}')", class_name, known))
+    raise TypeError(
+        explain(
+            f"The file names the class '{registered or class_name}' of module '{module}', which is not built in.",
+            "Expected it to be registered before loading; loading never imports code.",
+            f"load_model(path, custom_objects={{'{class_name}': {class_name}}})",
+        )
+    )
+
+
+def _find_function(config: dict[str, Any]) -> Any:
+    name = config["config"]
+    found = get_registered_object(name)
+    if found is None:
+        for table in _builtins.values():
+            if name in table and not isinstance(table[name], type):
+                return table[name]
+        raise TypeError(
+            explain(
+                f"The file names the function '{name}', which is not built in.",
+                "Expected it to be registered before loading; loading never imports code.",
+                f"load_model(path, custom_objects={{'{name}': {str(name).split('>')[-1]}}})",
+            )
+        )
+    return found
+
+
+def _refuse_code(_: Any) -> Any:
+    raise ValueError(
+        explain(
+            "The file carries a lambda: Python code that loading it would run.",
+            "Expected a file without code.",
+            "save the model again with a named function in place of the lambda, and register it",
+        )
+    )
+
+
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "__tuple__": lambda inner: tuple(deserialize_keras_object(part) for part in inner["value"]),
+    "__bytes__": lambda inner: inner["value"].encode(),
+    "__slice__": lambda inner: slice(*(deserialize_keras_object(inner[key]) for key in ("start", "stop", "step"))),
+    "__ellipsis__": lambda inner: Ellipsis,
+    "__numpy__": lambda inner: np.array(inner["value"], dtype=inner["dtype"]),
+    "__tensor__": lambda inner: torch.from_numpy(np.array(inner["value"], dtype=inner["dtype"])),
+    "__lambda__": _refuse_code,
+}

@@ -1,0 +1,153 @@
+"""The weight of a layer: a `torch.nn.Parameter` that also answers to Keras's names."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+
+from uncrumple.core.dtypes import dtype_name, torch_dtype
+from uncrumple.core.errors import explain
+
+
+class Variable(torch.nn.Parameter):
+    """A tensor that is kept between calls, and trained if `trainable`.
+
+    It is a `torch.nn.Parameter`: optimizers, `state_dict`, `.to(device)` and
+    autograd treat it as one. `assign`, `numpy`, `value`, `path` and
+    `trainable` are Keras's names.
+
+    Args:
+        initializer: The initial value (tensor, array, number), or a function
+            of (shape, dtype) that returns it.
+        shape: Needed only with a function.
+        dtype: Type to keep; None means the value's own type (float64 becomes `floatx()`).
+        trainable: Whether training may change it.
+        name: Its name, such as `"kernel"`.
+
+    Example:
+        >>> weight = Variable([1.0, 2.0], name="weight")
+        >>> weight.assign([3.0, 4.0]).numpy()
+        array([3., 4.], dtype=float32)
+    """
+
+    path: str
+
+    def __new__(
+        cls,
+        initializer: Any = None,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        **_: Any,
+    ) -> Variable:
+        if callable(initializer) and not isinstance(initializer, torch.Tensor):
+            if shape is None:
+                raise ValueError(
+                    explain(
+                        f"Variable {name!r} got a function as its initializer and no shape.",
+                        "Expected a shape to make the value with.",
+                        "Variable(initializer, shape=(3, 4))",
+                    )
+                )
+            data = initializer(shape, dtype=dtype_name(dtype))
+        else:
+            data = initializer
+        if not isinstance(data, torch.Tensor):
+            array = np.asarray(data)
+            data = torch.from_numpy(array.astype(dtype_name(dtype)) if array.dtype == np.float64 else array.copy())
+        data = data.detach()
+        if dtype is not None:
+            data = data.to(torch_dtype(dtype))
+        learns = bool(trainable) and (data.is_floating_point() or data.is_complex())
+        made = torch.Tensor._make_subclass(cls, data, learns)
+        made._set(trainable=trainable, name=name or "variable")
+        return made
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Everything is made in `__new__`."""
+
+    def _set(self, trainable: bool, name: str) -> None:
+        self._own_trainable = trainable
+        self._own_name = name
+        self.path = name
+        self.regularizer = None
+        self.constraint = None
+        self.autocast = True
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.__dict__.get("_own_name", "variable")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes it: its own wish, and not frozen by its layer."""
+        return self.requires_grad
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._own_trainable = bool(value)
+        self.requires_grad_(bool(value) and (self.is_floating_point() or self.is_complex()))
+
+    @property
+    def value(self) -> torch.Tensor:
+        return self
+
+    @torch.no_grad()
+    def assign(self, value: Any) -> Variable:
+        """Overwrite the value, keeping shape, type and place; returns itself.
+
+        Raises:
+            ValueError: The shape of `value` differs.
+        """
+        value = torch.as_tensor(value, device=self.device)
+        if tuple(value.shape) != tuple(self.shape):
+            raise ValueError(
+                explain(
+                    f"Variable '{self.path}' has shape {tuple(self.shape)} and got a value of shape {tuple(value.shape)}.",
+                    "Expected a value of the same shape.",
+                    f"value.reshape({tuple(self.shape)}), if it holds the same numbers",
+                )
+            )
+        self.copy_(value)
+        return self
+
+    @torch.no_grad()
+    def assign_add(self, value: Any) -> Variable:
+        self.add_(torch.as_tensor(value, device=self.device))
+        return self
+
+    @torch.no_grad()
+    def assign_sub(self, value: Any) -> Variable:
+        self.sub_(torch.as_tensor(value, device=self.device))
+        return self
+
+    def numpy(self, *, force: bool = True) -> np.ndarray:
+        """Return a NumPy copy of the value; bfloat16 becomes float32."""
+        data = self.detach()
+        if data.dtype is torch.bfloat16:
+            data = data.float()
+        return data.cpu().numpy().copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        if id(self) in memo:
+            return memo[id(self)]
+        made = torch.Tensor._make_subclass(type(self), self.detach().clone(), self.requires_grad)
+        memo[id(self)] = made
+        made.__dict__.update({key: copy.deepcopy(value, memo) for key, value in self.__dict__.items()})
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (type(self), self.detach().as_subclass(torch.Tensor), self.requires_grad, dict(self.__dict__))
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype_name(self.dtype)}, value={self.numpy()}>"
+
+
+def _rebuild(cls: type[Variable], data: torch.Tensor, requires_grad: bool, attributes: dict[str, Any]) -> Variable:
+    made = torch.Tensor._make_subclass(cls, data, requires_grad)
+    made.__dict__.update(attributes)
+    return made
