@@ -1,0 +1,332 @@
+"""Tensors that hold a shape and no numbers, and the graph that remembers how they came about.
+
+A `SymbolicTensor` is a torch tensor on the `meta` device. Calling a layer on
+one runs the layer's own `call` on `meta` tensors, so shapes are found (and
+mistakes too) by the very code that will run later.
+
+An axis of unknown size (None) has to have some size while `call` runs. Two
+runs are made, with two different sizes: where the results differ, the axis is
+unknown in the output as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from uncrumple.core import tree
+from uncrumple.core.dtypes import torch_dtype
+from uncrumple.core.errors import explain
+from uncrumple.core.shapes import Shape
+
+# Sizes that stand for None in the two runs. Divisible by 128, so that networks
+# which halve an image several times and double it again still fit together.
+BATCH_SIZES = (2, 3)
+AXIS_SIZES = (384, 640)
+
+
+class Node:
+    """One call of one layer on symbolic tensors.
+
+    Attributes:
+        layer: Whose call it was.
+        args, kwargs: What it was called with.
+        inputs: The symbolic tensors among them, flat.
+        outputs: What it returned, flat.
+        structure: What it returned, as it was.
+    """
+
+    __slots__ = ("args", "index", "inputs", "kwargs", "layer", "outputs", "structure")
+
+    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], structure: Any) -> None:
+        self.layer = layer
+        self.args = args
+        self.kwargs = kwargs
+        self.inputs = find(args, kwargs)
+        self.structure = structure
+        self.outputs = tree.flatten(structure)
+        self.index = len(layer._nodes)
+        layer._nodes.append(self)
+        for position, tensor in enumerate(self.outputs):
+            if isinstance(tensor, SymbolicTensor):
+                tensor.keras_history = (layer, self.index, position)
+
+    @property
+    def is_input(self) -> bool:
+        return not self.inputs
+
+    @property
+    def parents(self) -> list[Node]:
+        """The calls that made the inputs of this one."""
+        return [made_by(tensor) for tensor in self.inputs]
+
+
+class SymbolicTensor(torch.Tensor):
+    """A stand-in for a tensor while a model is put together: a shape, a dtype, and where it came from.
+
+    Made by `Input` and by calling layers. Torch functions and operators on it
+    become layers of the model.
+
+    Attributes:
+        shape: With None where the size is not known before data arrives.
+        keras_history: (layer, index of the call, index of the output).
+    """
+
+    keras_history: tuple[Any, int, int]
+
+    @staticmethod
+    def __new__(
+        cls, shape: Shape, dtype: Any = "float32", name: str | None = None, probes: tuple[Any, Any] | None = None
+    ) -> SymbolicTensor:
+        probes = probes or make_probes(shape, dtype)
+        made = torch.Tensor._make_subclass(cls, probes[0].detach())
+        made._probes = probes
+        made._known_shape = tuple(shape)
+        made._own_name = name
+        return made
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Everything is made in `__new__`."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        return self._known_shape
+
+    @property
+    def ndim(self) -> int:  # type: ignore[override]
+        return len(self._known_shape)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self._own_name or f"{self.keras_history[0].name}_output"
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        with torch._C.DisableTorchFunctionSubclass():
+            return f"<SymbolicTensor shape={self._known_shape}, dtype={self.dtype}, name={self.name}>"
+
+    def __len__(self) -> int:
+        raise _no_numbers(self, "len()")
+
+    def __bool__(self) -> bool:
+        raise _no_numbers(self, "a condition (if, and, or, while)")
+
+    def __float__(self) -> float:
+        raise _no_numbers(self, "float()")
+
+    def __int__(self) -> int:
+        raise _no_numbers(self, "int()")
+
+    def __iter__(self) -> Iterator[Any]:
+        raise _no_numbers(self, "a loop")
+
+    def numpy(self, *, force: bool = False) -> Any:
+        raise _no_numbers(self, "numpy()")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise _no_numbers(self, "NumPy")
+
+    def item(self) -> Any:
+        raise _no_numbers(self, "item()")
+
+    def tolist(self) -> Any:
+        raise _no_numbers(self, "tolist()")
+
+    def size(self, dim: int | None = None) -> Any:
+        return self._known_shape if dim is None else self._known_shape[dim]
+
+    def dim(self) -> int:
+        return len(self._known_shape)
+
+    def __deepcopy__(self, memo: Any) -> SymbolicTensor:
+        return self
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in ("__get__", "__set__", "__delete__") or func in _PLAIN:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        return record_operation(func, args, kwargs)
+
+
+_PLAIN = {
+    torch.Tensor.is_floating_point,
+    torch.is_floating_point,
+    torch.Tensor.is_complex,
+    torch.is_complex,
+    torch.Tensor.requires_grad_,
+    torch.Tensor.detach,
+}
+
+
+# Replaced by layers/operation.py, which makes a layer of a torch function.
+record_operation: Callable[[Any, Any, Any], Any]
+
+
+def _no_numbers(tensor: SymbolicTensor, what: str) -> TypeError:
+    return TypeError(
+        explain(
+            f"{tensor.name!r} of shape {tensor.shape} was used in {what}, but it holds no numbers yet.",
+            "Expected layers and torch functions only, while a model is put together.",
+            "move this line into the call() method of a Layer of your own",
+        )
+    )
+
+
+def make_probes(shape: Shape, dtype: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return two meta tensors of `shape`, with each None replaced by one size and then another."""
+    found = []
+    for batch, other in zip(BATCH_SIZES, AXIS_SIZES):
+        sizes = [(batch if axis == 0 else other) if size is None else size for axis, size in enumerate(shape)]
+        found.append(torch.empty(sizes, dtype=torch_dtype(dtype), device="meta"))
+    return found[0], found[1]
+
+
+def find(*structures: Any) -> list[SymbolicTensor]:
+    """Return the symbolic tensors in nested structures."""
+    return [leaf for structure in structures for leaf in tree.flatten(structure) if isinstance(leaf, SymbolicTensor)]
+
+
+def made_by(tensor: SymbolicTensor) -> Node:
+    """Return the call that made a symbolic tensor."""
+    layer, index, _ = tensor.keras_history
+    return layer._nodes[index]
+
+
+# --- running a layer without data -------------------------------------------------
+
+
+class _State:
+    """Whether layers are being run for their shapes, and where real weights belong meanwhile."""
+
+    active = False
+    home: torch.device | None = None
+
+
+state = _State()
+
+
+@contextlib.contextmanager
+def probing() -> Iterator[None]:
+    """Within this block tensors are made on `meta` and layers read their weights as `meta` tensors."""
+    if state.active:
+        yield
+        return
+    state.active, state.home = True, torch.get_default_device()
+    try:
+        with torch.device("meta"), torch.no_grad():
+            yield
+    finally:
+        state.active, state.home = False, None
+
+
+@contextlib.contextmanager
+def at_home() -> Iterator[None]:
+    """Within this block real weights can be made, although shapes are being found around it."""
+    if not state.active:
+        yield
+        return
+    home = state.home
+    state.active, state.home = False, None
+    try:
+        with torch.device(home or "cpu"):
+            yield
+    finally:
+        state.active, state.home = True, home
+
+
+def _without_numbers(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    with probing():
+        return run(*args, **kwargs)
+
+
+def _with_zeros(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run for real on zeros: for a user's code that makes tensors of its own on the CPU, or looks at values."""
+
+    def real(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor) or not leaf.is_meta:
+            return leaf
+        made = torch.zeros(leaf.shape, dtype=leaf.dtype)
+        mask = getattr(leaf, "_keras_mask", None)
+        if mask is not None:
+            made._keras_mask = torch.ones(mask.shape, dtype=torch.bool)  # type: ignore[attr-defined]
+        return made
+
+    def to_meta(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        made = leaf.to("meta")
+        mask = getattr(leaf, "_keras_mask", None)
+        if mask is not None:
+            made._keras_mask = mask.to("meta")  # type: ignore[attr-defined]
+        return made
+
+    random_state = torch.get_rng_state()
+    try:
+        with torch.no_grad():
+            out = run(*tree.map_structure(real, args), **tree.map_structure(real, kwargs))
+    finally:
+        torch.set_rng_state(random_state)
+    return tree.map_structure(to_meta, out)
+
+
+def run_on_probes(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run `run` on stand-ins for its symbolic arguments; return symbolic outputs.
+
+    Args:
+        run: The layer, called like `run(*args, **kwargs)` on plain tensors.
+        args, kwargs: May hold symbolic tensors at any depth.
+
+    Raises:
+        Whatever `run` raises, both without numbers and with zeros.
+    """
+    results = []
+    for which in (0, 1):
+
+        def stand_in(leaf: Any, which: int = which) -> Any:
+            return leaf._probes[which] if isinstance(leaf, SymbolicTensor) else leaf
+
+        some_args, some_kwargs = tree.map_structure(stand_in, args), tree.map_structure(stand_in, kwargs)
+        try:
+            out = _without_numbers(run, some_args, some_kwargs)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
+            if is_explained(error):
+                raise
+            try:
+                out = _with_zeros(run, some_args, some_kwargs)
+            except Exception as second:
+                second.__suppress_context__ = True
+                raise second from None
+        results.append(out)
+        if all(tensor._probes[0].shape == tensor._probes[1].shape for tensor in find(args, kwargs)):
+            results.append(out)
+            break
+    first, second = results
+    leaves = [_joined(one, other) for one, other in zip(tree.flatten(first), tree.flatten(second))]
+    return tree.pack(first, leaves)
+
+
+def _joined(one: Any, other: Any) -> Any:
+    if not isinstance(one, torch.Tensor):
+        return one
+    if one.ndim != other.ndim:
+        raise ValueError(
+            explain(
+                f"The output has {one.ndim} axes for one batch size and {other.ndim} for another.",
+                "Expected as many axes whatever the batch size.",
+                "do not squeeze() all axes; name the axis: x.squeeze(-1)",
+            )
+        )
+    shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape))
+    return SymbolicTensor(shape, one.dtype, probes=(one, other))
+
+
+def is_explained(error: BaseException) -> bool:
+    """Return whether an error already says what to type."""
+    return "\nFix: " in str(error)
