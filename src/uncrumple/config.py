@@ -1,0 +1,21 @@
+"""Settings for the whole program, under Keras's names."""
+
+from uncrumple.core.dtypes import dtype_policy, floatx, set_dtype_policy, set_floatx
+
+
+def backend() -> str:
+    """Return the name of the engine: always `"torch"`."""
+    return "torch"
+
+
+def epsilon() -> float:
+    """Return the small number that keeps divisions and logarithms finite."""
+    return 1e-7
+
+
+def image_data_format() -> str:
+    """Return the order of an image's axes: `"channels_last"`."""
+    return "channels_last"
+
+
+__all__ = ["backend", "dtype_policy", "epsilon", "floatx", "image_data_format", "set_dtype_policy", "set_floatx"]

@@ -1,0 +1,371 @@
+"""Batches of (x, y, sample_weight), whatever they come from.
+
+Two kinds: `ArrayBatches` for data in memory, drawn by index, and
+`StreamBatches` for everything that hands out batches itself (a torch
+`DataLoader`, a generator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from uncrumple.core import tree
+from uncrumple.core.errors import explain, warn
+from uncrumple.data.convert import is_array, lengths, to_tensors
+
+Batch = tuple[Any, ...]
+
+# Rows are gathered for several small batches at once, up to this many bytes:
+# one large copy costs less than many small ones, and stays in the cache.
+_CHUNK_BYTES = 4 << 20
+
+
+def trimmed(x: Any, y: Any, sample_weight: Any) -> Batch:
+    """Return (x,), (x, y) or (x, y, sample_weight), without the parts that were not given."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    return (x,) if y is None else (x, y)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and sample_weight of a batch, with None for what is not there.
+
+    Example:
+        >>> unpack_x_y_sample_weight((1, 2))
+        (1, 2, None)
+    """
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    return (*data, None, None, None)[:3]  # type: ignore[return-value]
+
+
+class ArrayBatches:
+    """Batches drawn from arrays in memory.
+
+    Args:
+        x, y, sample_weight: Tensors in any structure, with equal first axes; y and weights may be None.
+        batch_size: Samples per batch; the last one of an epoch may be smaller.
+        shuffle: Whether each epoch draws the samples in a new order.
+    """
+
+    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32, shuffle: bool = False) -> None:
+        self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.samples = lengths(x)[0]
+        self.steps: int | None = -(-self.samples // batch_size)
+        # A batch is (x,), (x, y) or (x, y, sample_weight), as a train_step of the user's expects.
+        self._parts = trimmed(x, y, sample_weight)
+        self._leaves = [leaf for leaf in tree.flatten(self._parts) if leaf is not None]
+        row_bytes = sum(leaf[:1].numel() * leaf.element_size() for leaf in self._leaves)
+        self._chunk = max(1, _CHUNK_BYTES // max(1, row_bytes * batch_size)) * batch_size
+        # The common case, one array each, needs no walk through a structure.
+        self._flat = all(part is None or isinstance(part, torch.Tensor) for part in self._parts)
+
+    def first(self) -> Batch:
+        """Return one batch without drawing from the epoch."""
+        return self._pack([leaf[: self.batch_size] for leaf in self._leaves])
+
+    def _pack(self, leaves: Iterable[Any]) -> Batch:
+        given = iter(leaves)
+        if self._flat:
+            return tuple(None if part is None else next(given) for part in self._parts)
+        full = [None if leaf is None else next(given) for leaf in tree.flatten(self._parts)]
+        return tree.pack(self._parts, full)
+
+    def epoch(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        order = None
+        if self.shuffle:
+            order = torch.randperm(self.samples).to(self._leaves[0].device)
+        for start in range(0, self.samples, self._chunk):
+            stop = min(start + self._chunk, self.samples)
+            if order is None:
+                rows = [leaf[start:stop] for leaf in self._leaves]
+            else:
+                index = order[start:stop]
+                rows = [leaf.index_select(0, index) for leaf in self._leaves]
+            if stop - start <= self.batch_size:
+                yield self._pack(rows)
+            else:
+                for leaves in zip(*[leaf.split(self.batch_size) for leaf in rows]):
+                    yield self._pack(leaves)
+
+    def to(self, device: torch.device) -> ArrayBatches:
+        """Move the arrays to a device, so that batches are drawn there."""
+        if all(leaf.device == device for leaf in self._leaves):
+            return self
+        moved = tree.map_structure(lambda leaf: None if leaf is None else leaf.to(device), self._parts)
+        return ArrayBatches(*moved, batch_size=self.batch_size, shuffle=self.shuffle)
+
+
+class StreamBatches:
+    """Batches from something that hands them out: a `DataLoader`, a generator, an iterable of batches.
+
+    Args:
+        source: Each item is (x, y), (x, y, sample_weight), or x alone.
+        class_weight: Weight per class, turned into sample weights.
+    """
+
+    def __init__(self, source: Any, class_weight: dict[int, float] | None = None) -> None:
+        self.source = source
+        self.class_weight = class_weight
+        self.samples: int | None = None
+        self.batch_size: int | None = getattr(source, "batch_size", None)
+        self.once = isinstance(source, Iterator)
+        self.device: torch.device | None = None
+        try:
+            self.steps: int | None = len(source)
+        except TypeError:
+            self.steps = None
+        self._peeked: list[Any] = []
+
+    def _batch(self, item: Any) -> Batch:
+        if isinstance(item, list) and len(item) in (1, 2, 3) and all(is_array(part) or isinstance(part, (dict, list)) for part in item):
+            item = tuple(item)
+        if not isinstance(item, tuple):
+            item = (item,)
+        if len(item) > 3:
+            raise ValueError(
+                explain(
+                    f"The data handed out a tuple of {len(item)} parts.",
+                    "Expected (x, y), or (x, y, sample_weight).",
+                    "yield (x, y); put several inputs into a dict or list: yield ([x_1, x_2], y)",
+                )
+            )
+        parts = [to_tensors(part, name) for part, name in zip(item, ("x", "y", "sample_weight"))]
+        x, y, weight = (*parts, None, None, None)[:3]
+        if self.class_weight is not None:
+            if weight is not None:
+                raise ValueError(
+                    explain(
+                        "fit got class_weight, and the data hands out sample weights.",
+                        "Expected one of the two.",
+                        "multiply the sample weights by the weight of their class",
+                    )
+                )
+            weight = weights_of_classes(y, self.class_weight)
+        if self.device is not None:
+            device = self.device
+            x, y, weight = tree.map_structure(
+                lambda leaf: leaf.to(device, non_blocking=True) if leaf is not None else None, (x, y, weight)
+            )
+        return trimmed(x, y, weight)
+
+    def first(self) -> Batch:
+        """Return the first batch; a generator's is kept and handed out again."""
+        if self.once:
+            if not self._peeked:
+                self._peeked.append(next(self.source, None))
+            item = self._peeked[0]
+        else:
+            item = next(iter(self.source), None)
+        if item is None:
+            raise ValueError(
+                explain("The data handed out no batch.", "Expected at least one.", "check the generator: it may be used up")
+            )
+        return self._batch(item)
+
+    def epoch(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch; a generator goes on where it stopped."""
+        while self._peeked:
+            yield self._batch(self._peeked.pop())
+        for item in self.source:
+            yield self._batch(item)
+
+    def to(self, device: torch.device) -> StreamBatches:
+        self.device = device
+        return self
+
+
+Batches = ArrayBatches | StreamBatches
+
+
+class EndlessEpochs:
+    """Hands out `steps_per_epoch` batches at a time, going on where the last epoch stopped.
+
+    Args:
+        batches: Where they come from.
+        steps_per_epoch: How many make an epoch; None for all there are.
+    """
+
+    def __init__(self, batches: Batches, steps_per_epoch: int | None) -> None:
+        self.batches = batches
+        self.steps = steps_per_epoch if steps_per_epoch is not None else batches.steps
+        self._per_epoch = steps_per_epoch
+        self._running: Iterator[Batch] | None = None
+
+    def epoch(self) -> Iterator[Batch]:
+        if self._per_epoch is None:
+            yield from self.batches.epoch()
+            return
+        if self._running is None:
+            self._running = iter(self.batches.epoch())
+        for step in range(self._per_epoch):
+            batch = next(self._running, None)
+            if batch is None:
+                self._running = None
+                if step == 0 and not getattr(self.batches, "once", False):
+                    self._running = iter(self.batches.epoch())
+                    batch = next(self._running, None)
+                if batch is None:
+                    warn(
+                        f"The data ran out after {step} of {self._per_epoch} steps of this epoch; the epoch ends here.",
+                        "Expected steps_per_epoch * epochs batches from a generator, or steps_per_epoch at most the batches there are.",
+                        "leave out steps_per_epoch, or let the generator go on for ever",
+                    )
+                    return
+            yield batch
+
+
+# --- from the arguments of fit, evaluate and predict ---------------------------------
+
+
+def make_batches(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    class_weight: dict[int, float] | None = None,
+) -> Batches:
+    """Return batches for whatever was given as `x` (and y, and weights).
+
+    Args:
+        x: Arrays, tensors, frames, or a list or dict of them; or a torch data set or `DataLoader`; or a generator.
+        y, sample_weight: Arrays; not with data sets and generators, which hand them out.
+        batch_size: 32 by default; not with sources that hand out batches.
+
+    Raises:
+        ValueError: Lengths differ, data is empty or ragged, or arguments exclude each other.
+    """
+    if isinstance(x, torch.utils.data.DataLoader) or _is_stream(x):
+        if isinstance(x, torch.utils.data.Dataset):
+            x = torch.utils.data.DataLoader(
+                x,
+                batch_size=batch_size or 32,
+                shuffle=shuffle and not isinstance(x, torch.utils.data.IterableDataset),
+            )
+        elif batch_size is not None:
+            raise ValueError(
+                explain(
+                    f"batch_size={batch_size} was given with a {type(x).__name__}, which makes its own batches.",
+                    "Expected no batch_size.",
+                    f"set the batch size where the {type(x).__name__} is made",
+                )
+            )
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(
+                    explain(
+                        f"{name} was given together with a {type(x).__name__}.",
+                        f"Expected the {type(x).__name__} to hand out (x, y) itself.",
+                        f"remove {name}=, and yield (x, y)",
+                    )
+                )
+        return StreamBatches(x, class_weight)
+    x, y, weight = to_tensors(x, "x"), to_tensors(y, "y"), to_tensors(sample_weight, "sample_weight")
+    if x is None:
+        raise ValueError(explain("x is None.", "Expected data.", "pass an array of samples"))
+    check_lengths(x, y, weight)
+    if class_weight is not None:
+        if weight is not None:
+            raise ValueError(
+                explain(
+                    "fit got both class_weight and sample_weight.",
+                    "Expected one of the two.",
+                    "multiply sample_weight by the weight of each sample's class",
+                )
+            )
+        weight = weights_of_classes(y, class_weight)
+    size = 32 if batch_size is None else batch_size
+    return ArrayBatches(x, y, weight, batch_size=size, shuffle=shuffle)
+
+
+def _is_stream(x: Any) -> bool:
+    if isinstance(x, torch.utils.data.Dataset) or isinstance(x, Iterator):
+        return True
+    return not (is_array(x) or isinstance(x, (list, tuple, dict, str, type(None)))) and hasattr(x, "__iter__")
+
+
+def check_lengths(x: Any, y: Any, sample_weight: Any) -> None:
+    """Compare the numbers of samples, and refuse data without any."""
+    for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+        for leaf in tree.flatten(part):
+            if leaf is not None and leaf.ndim == 0:
+                raise ValueError(
+                    explain(f"{name} is a single number.", "Expected an array with one entry per sample.", f"{name} = np.array([...])")
+                )
+    counts = lengths(x)
+    if not counts or counts[0] == 0:
+        shape = tuple(tree.flatten(x)[0].shape) if counts else ()
+        raise ValueError(explain(f"x holds no samples: its shape is {shape}.", "Expected at least one.", "check how x was made or filtered"))
+    for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+        for count in lengths(part) if part is not None else []:
+            if count != counts[0]:
+                raise ValueError(
+                    explain(
+                        f"x has {counts[0]} samples and {name} has {count}.",
+                        "Expected the same number: row i of each belongs to sample i.",
+                        f"check where x and {name} were split or filtered: x[:{min(count, counts[0])}], {name}[:{min(count, counts[0])}]",
+                    )
+                )
+
+
+def weights_of_classes(y: Any, class_weight: dict[int, float]) -> torch.Tensor:
+    """Return the weight of each sample by its class; classes that are not named weigh 1.
+
+    Raises:
+        ValueError: There are several outputs, or the keys are not class numbers.
+    """
+    if not isinstance(y, torch.Tensor):
+        raise ValueError(
+            explain(
+                "class_weight was given, but there is not exactly one array of targets.",
+                "Expected a model with one output.",
+                "use sample_weight, one array per output",
+            )
+        )
+    for key in class_weight:
+        if isinstance(key, bool) or not isinstance(key, int) and not (hasattr(key, "__index__")):
+            raise ValueError(
+                explain(
+                    f"class_weight has the key {key!r}, a {type(key).__name__}.",
+                    "Expected the whole numbers that y holds.",
+                    "class_weight={0: 1.0, 1: 5.0}",
+                )
+            )
+    labels = y
+    if y.ndim > 1:
+        labels = y.argmax(-1) if y.shape[-1] > 1 else y.squeeze(-1)
+    labels = labels.round().to(torch.int64)
+    highest = max(int(labels.max()) if labels.numel() else 0, *(int(key) for key in class_weight), 0)
+    table = torch.ones(highest + 1)
+    for key, weight in class_weight.items():
+        table[int(key)] = float(weight)
+    return table.to(labels.device)[labels.clamp(0, highest)]
+
+
+def split_tail(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Batch, Batch]:
+    """Return the first part and the last `share` of the samples, as Keras's `validation_split` does."""
+    count = lengths(x)[0]
+    keep = int(count * (1.0 - share))
+    if keep == 0 or keep == count:
+        raise ValueError(
+            explain(
+                f"validation_split={share} of {count} samples leaves {keep} for training and {count - keep} for validation.",
+                "Expected at least one in each part.",
+                "give more data, or another validation_split",
+            )
+        )
+
+    def cut(part: Any, where: slice) -> Any:
+        return tree.map_structure(lambda leaf: None if leaf is None else leaf[where], part)
+
+    parts = (x, y, sample_weight)
+    head, tail = slice(None, keep), slice(keep, None)
+    return tuple(cut(part, head) for part in parts), tuple(cut(part, tail) for part in parts)  # type: ignore[return-value]
+

@@ -1,0 +1,307 @@
+"""The calls between the inputs and the outputs of a model, as a flat list in the order they run.
+
+The list is fixed when the model is made. `Graph.run` walks it; nothing is
+looked up by name or sorted while data flows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from uncrumple.core import tree
+from uncrumple.core.dtypes import torch_dtype
+from uncrumple.core.errors import explain
+from uncrumple.layers.base import Layer
+from uncrumple.layers.input import InputLayer
+from uncrumple.layers.symbolic import Node, SymbolicTensor, made_by
+
+_enter = torch.nn.Module.__call__
+
+
+class _Slot:
+    """Marks, in recorded arguments, which computed value goes there."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Graph:
+    """The part of the recorded calls that leads from `inputs` to `outputs`.
+
+    Args:
+        inputs: Symbolic tensor(s) in any structure.
+        outputs: Symbolic tensor(s) in any structure.
+        name: Of the model, for messages.
+
+    Attributes:
+        layers: The layers, ordered as Keras orders them: by distance from the outputs.
+        nodes: The calls, in an order in which they can run.
+
+    Raises:
+        ValueError: An output does not depend on the inputs, or two layers share a name.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str) -> None:
+        self.inputs, self.outputs, self.name = inputs, outputs, name
+        self.flat_inputs: list[SymbolicTensor] = tree.flatten(inputs)
+        self.flat_outputs: list[SymbolicTensor] = tree.flatten(outputs)
+        for tensor in (*self.flat_inputs, *self.flat_outputs):
+            if not isinstance(tensor, SymbolicTensor):
+                raise ValueError(
+                    explain(
+                        f"Model got {_short(tensor)} among its inputs or outputs.",
+                        "Expected what Input() or a layer returned.",
+                        "inputs = Input((4,)); outputs = Dense(3)(inputs); Model(inputs, outputs)",
+                    )
+                )
+        self.nodes, self.layers, self.depths = self._sort()
+        self._check_names()
+        self.input_names = [tensor.keras_history[0].name for tensor in self.flat_inputs]
+        self._plan()
+
+    # --- order -------------------------------------------------------------------
+
+    def _sort(self) -> tuple[list[Node], list[Any], dict[Node, int]]:
+        starts = {id(tensor) for tensor in self.flat_inputs}
+        finished: dict[Node, None] = {}
+        running: set[Node] = set()
+        seen: dict[Any, int] = {}
+        for output in self.flat_outputs:
+            self._visit(output, starts, finished, running, seen)
+        depths: dict[Node, int] = {}
+        layer_depths: dict[Any, int] = {}
+        for node in reversed(finished):
+            depth = max(depths.get(node, 0), layer_depths.get(node.layer, 0))
+            depths[node] = layer_depths[node.layer] = depth
+            if not any(id(tensor) in starts for tensor in node.outputs):
+                for parent in node.parents:
+                    depths[parent] = max(depths.get(parent, 0), depth + 1)
+        for tensor in self.flat_inputs:  # an input that nothing depends on
+            node = made_by(tensor)
+            if node not in depths:
+                depths[node] = layer_depths[node.layer] = 0
+                finished[node] = None
+                seen.setdefault(node.layer, -1)
+        layers = sorted(layer_depths, key=lambda layer: (-layer_depths[layer], seen[layer]))
+        return list(finished), layers, depths
+
+    def _visit(self, tensor: SymbolicTensor, starts: set[int], finished: Any, running: Any, seen: Any) -> None:
+        """Go from a tensor back to the inputs, depth first, without recursion (models may be deep)."""
+        stack: list[tuple[Node, bool]] = [(made_by(tensor), False)]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                running.discard(node)
+                finished.setdefault(node, None)
+                continue
+            if node in finished or node in running:
+                continue
+            seen.setdefault(node.layer, len(seen))
+            running.add(node)
+            stack.append((node, True))
+            is_start = any(id(output) in starts for output in node.outputs)
+            if node.is_input and not is_start:
+                raise ValueError(
+                    explain(
+                        f"Model '{self.name}': the outputs depend on '{node.layer.name}', "
+                        f"of shape {node.outputs[0].shape}, which is not among the inputs.",
+                        f"Expected every Input that is used: got {[t.name for t in self.flat_inputs]}.",
+                        f"Model(inputs=[..., {node.layer.name}], outputs=...)",
+                    )
+                )
+            if not is_start:
+                stack.extend((parent, False) for parent in reversed(node.parents))
+
+    def _check_names(self) -> None:
+        names: dict[str, Any] = {}
+        for layer in self.layers:
+            if layer.name in names:
+                raise ValueError(
+                    explain(
+                        f"Model '{self.name}' has two layers named '{layer.name}': "
+                        f"{type(names[layer.name]).__name__} and {type(layer).__name__}.",
+                        "Expected a different name for each layer.",
+                        f"{type(layer).__name__}(..., name='{layer.name}_2')",
+                    )
+                )
+            names[layer.name] = layer
+
+    # --- running -----------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Turn recorded calls into steps over numbered slots."""
+        slots: dict[int, int] = {id(tensor): index for index, tensor in enumerate(self.flat_inputs)}
+        count = len(slots)
+        steps: list[tuple[Any, Any, Any, Any, Any]] = []
+        for node in self.nodes:
+            if all(id(tensor) in slots for tensor in node.outputs):
+                continue
+            args = tree.map_structure(lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.args)
+            kwargs = tree.map_structure(
+                lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.kwargs
+            )
+            kwargs = {key: value for key, value in kwargs.items() if not (key in ("mask", "training") and value is None)}
+            outs = []
+            for tensor in node.outputs:
+                slots[id(tensor)] = count
+                outs.append(count)
+                count += 1
+            one = isinstance(node.structure, torch.Tensor)
+            simple = len(args) == 1 and isinstance(args[0], _Slot) and not kwargs and one
+            # Built layers are entered behind the door: shapes were checked when the model was made.
+            plain = type(node.layer).__call__ is Layer.__call__ and "training" not in kwargs
+            steps.append(
+                (
+                    node.layer,
+                    plain,
+                    args[0].index if simple else -1,
+                    outs[0] if one else outs,
+                    None if simple else (args, kwargs),
+                )
+            )
+        self._steps = steps
+        self._count = count
+        self._output_slots = [slots[id(tensor)] for tensor in self.flat_outputs]
+        self._single = isinstance(self.outputs, torch.Tensor)
+        # A chain of simple steps, as in a Sequential, needs no slots at all.
+        chain = len(self.flat_inputs) == 1 and self._single
+        position = 0
+        for layer, plain, source, target, rest in steps:
+            chain = chain and plain and rest is None and source == position
+            position = target if isinstance(target, int) else -1
+        self._chain = [step[0] for step in steps] if chain and self._output_slots[0] == position else None
+        self._expected = [
+            (tensor.shape, torch_dtype(tensor.keras_history[0]._input_dtype))
+            if isinstance(tensor.keras_history[0], InputLayer)
+            else (tensor.shape, tensor.dtype)
+            for tensor in self.flat_inputs
+        ]
+
+    def run(self, inputs: list[Any]) -> Any:
+        """Run the calls on real tensors; `inputs` in the order of `flat_inputs`."""
+        if self._chain is not None:
+            value = inputs[0]
+            for layer in self._chain:
+                value = _enter(layer, value)
+            return value
+        values: list[Any] = [*inputs, *[None] * (self._count - len(inputs))]
+        for layer, plain, source, target, rest in self._steps:
+            if rest is None:
+                out = _enter(layer, values[source]) if plain else layer(values[source])
+            else:
+                args, kwargs = rest
+                args = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, args)
+                kwargs = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, kwargs)
+                out = _enter(layer, *args, **kwargs) if plain else layer(*args, **kwargs)
+            if isinstance(target, int):
+                values[target] = out
+            else:
+                for slot, value in zip(target, tree.flatten(out)):
+                    values[slot] = value
+        found = [values[slot] for slot in self._output_slots]
+        return found[0] if self._single else tree.pack(self.outputs, found)
+
+    # --- what comes in -------------------------------------------------------------
+
+    def arrange(self, inputs: Any) -> list[Any]:
+        """Return what was given as a flat list in the order of `flat_inputs`.
+
+        A dict is matched by the names of the inputs, a list by position.
+
+        Raises:
+            ValueError: The number, the names or the shapes do not fit.
+        """
+        if isinstance(inputs, dict):
+            names = sorted(self.inputs) if isinstance(self.inputs, dict) else self.input_names
+            if not all(name in inputs for name in names):
+                names = self.input_names
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                raise ValueError(
+                    explain(
+                        f"Model '{self.name}' got inputs named {sorted(inputs)}; '{missing[0]}' is missing.",
+                        f"Expected: {names}.",
+                        f"{{{', '.join(repr(name) + ': ...' for name in names)}}}",
+                    )
+                )
+            flat = [inputs[name] for name in names]
+        else:
+            flat = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(flat) != len(self.flat_inputs):
+            wanted = [f"{name} {tensor.shape}" for name, tensor in zip(self.input_names, self.flat_inputs)]
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}' got {len(flat)} input{'s' * (len(flat) != 1)}.",
+                    f"Expected {len(wanted)}: {', '.join(wanted)}.",
+                    f"pass a list, [{', '.join(self.input_names)}], or a dict by these names"
+                    if len(wanted) > 1
+                    else "pass one array",
+                )
+            )
+        return [self._fit_input(index, value) for index, value in enumerate(flat)]
+
+    def _fit_input(self, index: int, value: Any) -> Any:
+        shape, dtype = self._expected[index]
+        if not isinstance(value, torch.Tensor) or isinstance(value, SymbolicTensor):
+            return value
+        if value.dtype is not dtype and not (value.is_floating_point() and dtype.is_floating_point):
+            mask = getattr(value, "_keras_mask", None)
+            value = value.to(dtype)
+            if mask is not None:
+                value._keras_mask = mask  # type: ignore[attr-defined]
+        given = value.shape
+        if given[1:] == shape[1:] and (shape[0] is None or given[0] == shape[0]):
+            return value
+        rank = len(given)
+        if rank == len(shape) - 1 and shape[-1] == 1:
+            value = value.unsqueeze(-1)
+        elif rank == len(shape) + 1 and given[-1] == 1:
+            value = value.squeeze(-1)
+        given = tuple(value.shape)
+        if len(given) != len(shape) or any(want is not None and want != got for want, got in zip(shape, given)):
+            raise ValueError(explain_shape(self.name, self.input_names[index], shape, given))
+        return value
+
+
+def explain_shape(model_name: str, input_name: str, wanted: Any, given: tuple[int, ...]) -> str:
+    """Return the message for an array whose shape does not fit an input."""
+    sample = tuple(wanted[1:])
+    if len(sample) == len(given) > 1 and sample[1:] == given[1:]:
+        fix = f"Input takes the shape of one sample, without the batch: Input({sample[1:]})"
+    elif given == sample or (len(given) == len(sample) and all(w in (None, g) for w, g in zip(sample, given))):
+        fix = "add the batch axis for one sample: x[None]"
+    elif len(given) == len(wanted) - 1 and wanted[-1] == 1:
+        fix = "add the channel axis: x[..., None]"
+    elif len(given) == len(wanted) - 1:
+        fix = f"add the missing axis, or build the model with Input({tuple(given[1:])})"
+    elif len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, sample)):
+        fix = "the axes are in another order: np.moveaxis(x, 1, -1) puts channels last"
+    elif len(given) > 2 and len(wanted) == 2 and _product(given[1:]) == sample[0]:
+        fix = f"x.reshape(len(x), {sample[0]}), or begin the model with Input({tuple(given[1:])}) and Flatten()"
+    elif len(given) == len(wanted):
+        axis = next(i for i, (want, got) in enumerate(zip(wanted, given)) if want not in (None, got))
+        fix = f"axis {axis} has {given[axis]} and must have {wanted[axis]}; or build the model with Input({tuple(given[1:])})"
+    else:
+        fix = f"build the model with Input({tuple(given[1:])})"
+    return explain(
+        f"Model '{model_name}' got an array of shape {given} for its input '{input_name}'.",
+        f"Expected {tuple(wanted)}, where None is any number of samples." if wanted[0] is None else f"Expected {tuple(wanted)}.",
+        fix,
+    )
+
+
+def _product(sizes: Any) -> int:
+    out = 1
+    for size in sizes:
+        out *= size
+    return out
+
+
+def _short(thing: Any) -> str:
+    if isinstance(thing, torch.Tensor):
+        return f"a tensor of shape {tuple(thing.shape)}"
+    return f"{type(thing).__name__} {thing!r}"[:80]

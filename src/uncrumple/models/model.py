@@ -1,0 +1,648 @@
+"""`Model`: a layer that can be compiled, trained, evaluated and saved.
+
+A façade: each method checks what it was given and hands over to one function.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from uncrumple import metrics as metrics_room
+from uncrumple import optimizers
+from uncrumple.callbacks import CallbackList
+from uncrumple.core import registry, tree
+from uncrumple.core.dtypes import dtype_policy
+from uncrumple.core.errors import explain, unknown_name
+from uncrumple.data.batches import EndlessEpochs, make_batches, unpack_x_y_sample_weight
+from uncrumple.layers import symbolic
+from uncrumple.layers.base import Layer, _Added, _symbols
+from uncrumple.models.graph import Graph
+from uncrumple.training import checks, loop
+from uncrumple.training.compiled import CompiledLoss, CompiledMetrics
+
+
+class Model(Layer, loop.Steps):
+    """A network with inputs and outputs.
+
+    Three ways to make one: `Model(inputs, outputs)` from symbolic tensors;
+    `Sequential` from a list of layers; or a class of your own that makes
+    layers in `__init__` and uses them in `call`.
+
+    Args:
+        inputs: Symbolic tensor(s) from `Input`: one, a list, or a dict.
+        outputs: Symbolic tensor(s) computed from them.
+        name: Name of the model.
+
+    Example:
+        >>> from uncrumple.layers import Dense, Input
+        >>> inputs = Input((4,))
+        >>> model = Model(inputs, Dense(3, activation="softmax")(inputs))
+        >>> model(torch.ones(2, 4)).shape
+        torch.Size([2, 3])
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_functional(args, kwargs):
+            from uncrumple.models.functional import Functional
+
+            return super().__new__(Functional, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        inputs, outputs = kwargs.pop("inputs", None), kwargs.pop("outputs", None)
+        if args:
+            inputs, args = args[0], args[1:]
+        if args:
+            outputs, args = args[0], args[1:]
+        if args:
+            kwargs["name"] = args[0]
+        super().__init__(**kwargs)
+        self._start()
+        if (inputs is None) != (outputs is None):
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} got {'inputs without outputs' if outputs is None else 'outputs without inputs'}.",
+                    "Expected both, or neither.",
+                    "Model(inputs=inputs, outputs=outputs)",
+                )
+            )
+        if inputs is not None:
+            self._set_graph(Graph(inputs, outputs, self.name))
+
+    def _start(self) -> None:
+        self._graph: Graph | None = None
+        self.compiled = False
+        self.optimizer: Any = None
+        self.loss: Any = None
+        self.stop_training = False
+        self.stop_evaluating = False
+        self.stop_predicting = False
+        self.steps_per_execution = 1
+        self.history: Any = None
+        self._loss_tracker: Any = None
+        self._compile_loss: CompiledLoss | None = None
+        self._compile_metrics: CompiledMetrics | None = None
+        self._scales_loss = False
+        self._when_testing: dict[str, Any] = {}
+        self._seen_losses = 0
+        self._regularized: list[Any] | None = None
+        self._metrics_cache: list[Any] | None = None
+        self._initial_epoch: int | None = None
+        self._initial_step: int | None = None
+
+    def _set_graph(self, graph: Graph) -> None:
+        self._graph = graph
+        for layer in graph.layers:
+            if not any(layer is part for part in self._modules.values()):
+                self._modules[layer.name.replace(".", "_")] = layer
+        self.built = True
+        self.supports_masking = True
+
+    # --- calling -----------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._seen_losses != _Added.count:
+            self._clear_losses()
+            self._seen_losses = _Added.count
+        return super().__call__(*args, **kwargs)
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Compute the outputs. A class of your own overrides it."""
+        if self._graph is None:
+            raise NotImplementedError(
+                explain(
+                    f"{type(self).__name__} has no call() method.",
+                    "Expected one: it says how the layers are used.",
+                    "def call(self, inputs): return self.dense(inputs)",
+                )
+            )
+        given = self._graph.arrange(inputs)
+        if mask is not None:
+            for tensor, one in zip(given, tree.flatten(mask)):
+                if one is not None and not hasattr(tensor, "_keras_mask"):
+                    tensor._keras_mask = one
+        return self._graph.run(given)
+
+    def build(self, input_shape: Any) -> None:
+        """Make all weights for inputs of this shape, by running `call` without data."""
+        if self._graph is None:
+            self._trace(_symbols(input_shape, self.compute_dtype))
+
+    def _trace(self, inputs: Any) -> Any:
+        """Run on symbolic inputs, so that every layer inside is built; return symbolic outputs."""
+        with symbolic.at_home():
+            was_built, self.built = self.built, True
+            try:
+                outputs = symbolic.run_on_probes(self, (inputs,), {})
+            except BaseException as error:
+                self.built = was_built
+                if isinstance(error, Exception) and not symbolic.is_explained(error):
+                    shapes = [leaf.shape for leaf in tree.flatten(inputs)]
+                    raise self._explained(error, shapes) from None
+                raise
+        return outputs
+
+    def _build_for(self, args: Any, kwargs: Any) -> None:
+        if type(self).build is not Model.build:
+            super()._build_for(args, kwargs)
+        self.built = True  # layers inside are built as `call` reaches them
+        if args and all(isinstance(leaf, torch.Tensor) for leaf in tree.flatten(args[0])):
+            self._build_shapes = {"input_shape": tree.map_structure(lambda x: (None, *tuple(x.shape)[1:]), args[0])}
+
+    def _pass_mask(self, inputs: Any, mask: Any, outputs: Any) -> None:
+        """The layers inside have put masks on the outputs already."""
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers of the model, in order."""
+        if self._graph is not None:
+            return list(self._graph.layers)
+        return [layer for layer in self._flatten_layers(include_self=False, recursive=False) if isinstance(layer, Layer)]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """Return a layer by its name or its place.
+
+        Raises:
+            ValueError: There is none; the message says which is meant.
+        """
+        if (name is None) == (index is None):
+            raise ValueError(
+                explain("get_layer got both a name and an index, or neither.", "Expected one of them.", 'model.get_layer("dense")')
+            )
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(
+                    explain(
+                        f"get_layer got index={index}.",
+                        f"Expected 0 to {len(self.layers) - 1}: the model has {len(self.layers)} layers.",
+                        "model.summary() lists them",
+                    )
+                )
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(unknown_name("layer", str(name), [layer.name for layer in self.layers]))
+
+    @property
+    def inputs(self) -> Any:
+        return None if self._graph is None else list(self._graph.flat_inputs)
+
+    @property
+    def outputs(self) -> Any:
+        return None if self._graph is None else list(self._graph.flat_outputs)
+
+    @property
+    def input(self) -> Any:
+        return self._graph.inputs if self._graph is not None else super().input
+
+    @property
+    def output(self) -> Any:
+        return self._graph.outputs if self._graph is not None else super().output
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.map_structure(lambda tensor: tensor.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.map_structure(lambda tensor: tensor.shape, self.output)
+
+    @property
+    def input_names(self) -> list[str]:
+        return [] if self._graph is None else list(self._graph.input_names)
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """Names of the outputs: the keys of a dict, else the layers that made them."""
+        if self._graph is None:
+            return None
+        if isinstance(self._graph.outputs, dict):
+            return sorted(self._graph.outputs)
+        return [tensor.keras_history[0].name for tensor in self._graph.flat_outputs]
+
+    # --- losses and metrics ----------------------------------------------------------------
+
+    def _extra_losses(self) -> list[Any]:
+        """Return the losses of `add_loss` and of regularizers, and forget the former."""
+        if self._regularized is None:
+            self._regularized = [w for w in self.weights if getattr(w, "regularizer", None) is not None]
+        found: list[Any] = []
+        if self._seen_losses != _Added.count:
+            for layer in self._flatten_layers():
+                if isinstance(layer, Layer):
+                    found += layer._losses
+            self._clear_losses()
+            self._seen_losses = _Added.count
+        found += [weight.regularizer(weight) for weight in self._regularized if weight.requires_grad]
+        return found
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics: the loss, those of `compile`, and those that layers hold."""
+        if self._metrics_cache is not None:
+            return self._metrics_cache
+        found: list[Any] = []
+        if self.compiled:
+            found.append(self._loss_tracker)
+            if self._compile_metrics is not None:
+                found.append(self._compile_metrics)
+            if self._compile_loss is not None:
+                found += self._compile_loss.metrics
+        own = [self, *[layer for layer in self._flatten_layers(include_self=False) if not isinstance(layer, Model)]]
+        for layer in own:
+            for name, value in vars(layer).items():
+                held = name not in _OWN_METRICS and tree.is_nested(value) and not name.startswith("_")
+                for part in tree.flatten(value) if held else [value]:
+                    if isinstance(part, metrics_room.Metric) and name not in _OWN_METRICS:
+                        found.append(part)
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return [metric.name for metric in self.metrics]
+
+    # --- compile ---------------------------------------------------------------------------
+
+    def compile(  # type: ignore[override]
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model learns.
+
+        Args:
+            optimizer: Name or object.
+            loss: Name, function or object; for several outputs a list, or a dict by output name.
+            loss_weights: Weight of each output's loss.
+            metrics: What to report besides the loss, without sample weights: a list, or one list per output.
+            weighted_metrics: What to report with sample weights.
+            run_eagerly: Kept with the model; torch always runs eagerly.
+            steps_per_execution: Callbacks are called at every n-th batch.
+            jit_compile: True runs the network through `torch.compile`; "auto" and False do not.
+            auto_scale_loss: Scale the loss under the policy `mixed_float16`, where small gradients underflow.
+
+        Raises:
+            ValueError: A name is not known; the message says which is meant.
+
+        Example:
+            >>> from uncrumple.models import Sequential
+            >>> from uncrumple.layers import Dense
+            >>> model = Sequential([Dense(3, activation="softmax")])
+            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        """
+        if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(
+                explain(
+                    f"compile got steps_per_execution={steps_per_execution!r}.",
+                    "Expected a whole number of at least 1.",
+                    "steps_per_execution=1",
+                )
+            )
+        checks.check_identifiers(loss, metrics, weighted_metrics)
+        optimizer = optimizers.get(optimizer)
+        if auto_scale_loss and _computes_in_half(self) and isinstance(optimizer, optimizers.Optimizer):
+            if not isinstance(optimizer, optimizers.LossScaleOptimizer):
+                optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+        self._compile_config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile is True,
+        }
+        self.optimizer = optimizer
+        self.loss = loss
+        self.loss_weights = loss_weights
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self.jit_compile = jit_compile is True
+        if self.jit_compile:
+            torch.nn.Module.compile(self)
+        else:
+            self._compiled_call_impl = None
+        self._scales_loss = hasattr(optimizer, "scale_loss")
+        self._compile_loss = CompiledLoss(loss, loss_weights, self.output_names) if loss is not None else None
+        self._compile_metrics = (
+            CompiledMetrics(metrics, weighted_metrics, self.output_names) if metrics or weighted_metrics else None
+        )
+        self._loss_tracker = metrics_room.Mean(name="loss")
+        self._when_testing = {"training": False} if "training" in inspect.signature(self.compute_loss).parameters else {}
+        self._metrics_cache = None
+        self._trainable_when_compiled = self._trainable_state()
+        self.compiled = True
+
+    def _trainable_state(self) -> dict[str, bool]:
+        return {layer.name: layer.trainable for layer in self._flatten_layers() if isinstance(layer, Layer)}
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return what `compile` was given, as plain data."""
+        return registry.serialize_dict(self._compile_config) if self.compiled else None
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` says, and prepare the optimizer for the weights."""
+        settings = {name: registry.deserialize_keras_object(value) for name, value in config.items()}
+        if settings.get("optimizer") is None and "optimizer" in settings:
+            del settings["optimizer"]
+        self.compile(**settings)
+        if self.built and hasattr(self.optimizer, "build"):
+            self.optimizer.build(self.trainable_variables)
+
+    # --- training --------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> Any:
+        """Train the model.
+
+        Args:
+            x: Arrays, tensors, data frames, or a list or dict of them for several inputs; or a torch
+                data set, `DataLoader` or generator that hands out (x, y) or (x, y, sample_weight).
+            y: Targets; not with sources that hand them out.
+            batch_size: Samples per step, 32 by default.
+            epochs: Train up to the epoch of this number.
+            verbose: 0 silent, 1 live progress, 2 one line per epoch; "auto" is 1.
+            callbacks: List of callbacks.
+            validation_split: Share of the samples, taken from the end before shuffling, to validate on.
+            validation_data: (x, y) or (x, y, sample_weight), or a source that hands them out.
+            shuffle: Draw the samples in a new order each epoch.
+            class_weight: {class number: weight}.
+            sample_weight: One weight per sample.
+            initial_epoch: Number of the first epoch, to go on with earlier training.
+            steps_per_epoch: Batches per epoch; the next epoch goes on with the batch after.
+            validation_steps: Batches per validation.
+            validation_batch_size: By default `batch_size`.
+            validation_freq: Validate every n-th epoch, or after the epochs in this list (counted from 1).
+
+        Returns:
+            A `History`: `.history` holds one list per metric.
+
+        Raises:
+            ValueError: The model is not compiled, or data and model do not fit. Nothing was trained then.
+        """
+        self._require_compiled("fit")
+        checks.check_fit_arguments(
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            validation_split=validation_split,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_freq=validation_freq,
+        )
+        checks.warn_if_trainable_changed(self)
+        x, y, sample_weight, validation_data = checks.split_for_validation(
+            x, y, sample_weight, validation_data, validation_split
+        )
+        training = make_batches(
+            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+        )
+        validation = None
+        if validation_data is not None:
+            parts = unpack_x_y_sample_weight(validation_data) if isinstance(validation_data, (tuple, list)) else (validation_data, None, None)
+            streams = not isinstance(validation_data, (tuple, list))
+            validation = make_batches(*parts, batch_size=None if streams else validation_batch_size or batch_size)
+        self._prepare(training, validation, learn=True)
+        epochs_of_training = EndlessEpochs(training, steps_per_epoch)
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                model=self,
+                verbose=verbose,
+                epochs=epochs,
+                steps=epochs_of_training.steps,
+                batch_size=training.batch_size,
+            )
+        return loop.fit(
+            self,
+            epochs_of_training,
+            EndlessEpochs(validation, validation_steps) if validation is not None else None,
+            callbacks,
+            initial_epoch,
+            epochs,
+            validation_freq,
+        )
+
+    def _prepare(self, training: Any, validation: Any = None, *, learn: bool) -> None:
+        """Build what is not built, look at the data, and refuse what cannot work, before anything runs."""
+        device = next((weight.device for weight in self.weights), torch.get_default_device())
+        training.to(device)
+        checks.check_data(self, training, "x", "y")
+        if validation is not None:
+            validation.to(device)
+            checks.check_data(self, validation, "validation x", "validation y")
+        if learn and hasattr(self.optimizer, "build") and not getattr(self.optimizer, "built", False):
+            self.optimizer.build(self.trainable_variables)
+        self._regularized = None
+        self._metrics_cache = None
+        self._metrics_cache = self.metrics
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}': {method}() was called before compile().",
+                    "Expected an optimizer and a loss first.",
+                    f'model.compile(optimizer="adam", loss="mse"), then model.{method}(...)',
+                )
+            )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the loss and the metrics on data, without learning.
+
+        Args:
+            x, y, sample_weight, batch_size, verbose, callbacks: As for `fit`.
+            steps: Number of batches; all by default.
+            return_dict: Return {name: value} instead of a list.
+
+        Returns:
+            The loss if there are no metrics, else [loss, metric, ...]; Python floats.
+        """
+        if kwargs:
+            checks.raise_unknown("evaluate", self.evaluate, kwargs)
+        self._require_compiled("evaluate")
+        batches = make_batches(x, y, sample_weight, batch_size=batch_size)
+        self._prepare(batches, learn=False)
+        epochs = EndlessEpochs(batches, steps)
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=epochs.steps
+            )
+        logs = loop.evaluate(self, epochs, callbacks)
+        return logs if return_dict else self._in_order(logs)
+
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+    ) -> Any:
+        """Return the outputs for data, as NumPy arrays.
+
+        Args:
+            x, batch_size, verbose, callbacks: As for `fit`.
+            steps: Number of batches; all by default.
+        """
+        batches = make_batches(x, batch_size=batch_size)
+        if any(True for _ in self.parameters()):
+            batches = batches.to(next(self.parameters()).device)
+        checks.check_inputs_of(self, batches)
+        epochs = EndlessEpochs(batches, steps)
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=epochs.steps
+            )
+        return loop.predict(self, epochs, callbacks)
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Learn from one batch; return its loss and metrics."""
+        return self._on_batch("train_on_batch", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Return the loss and metrics of one batch, without learning."""
+        return self._on_batch("test_on_batch", x, y, sample_weight, None, return_dict)
+
+    def _on_batch(self, method: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+        self._require_compiled(method)
+        batches = make_batches(x, y, sample_weight, class_weight=class_weight, batch_size=2**62)
+        learn = method == "train_on_batch"
+        self._prepare(batches, learn=learn)
+        self.reset_metrics()
+        self.train(learn)
+        batch = next(batches.epoch())
+        if learn:
+            logs = self.train_step(batch)
+            self.eval()
+        else:
+            with torch.no_grad():
+                logs = self.test_step(batch)
+        results = loop._final(self, logs)
+        return results if return_dict else self._in_order(results)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch, as NumPy arrays."""
+        return self.predict(x, batch_size=2**62, verbose=0)
+
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        names = ["loss"]
+        if self._compile_metrics is not None and self._compile_metrics.built:
+            names += self._compile_metrics.result()
+        names += [metric.name for metric in self.metrics if metric.name not in names]
+        values = [logs[name] for name in names if name in logs]
+        values += [logs[name] for name in sorted(logs) if name not in names]
+        return values[0] if len(values) == 1 else values
+
+    # --- looking, saving -------------------------------------------------------------------
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of weights.
+
+        Args:
+            line_length: Width in characters; by default that of the terminal.
+            positions: Relative ends of the columns.
+            print_fn: Function that is called with the text instead of `print`.
+            expand_nested: Show the layers within models and within layers too.
+            show_trainable: Add a column that says which layers are trained.
+            layer_range: (first, last) layer names (patterns) to show.
+        """
+        from uncrumple.models.summary import print_summary
+
+        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Save the whole model (layers, weights, optimizer, what `compile` was given) as a `.keras` file.
+
+        Args:
+            filepath: Path that ends in `.keras`.
+            overwrite: Replace a file that is there; otherwise raise.
+            zipped: Must be None or True.
+        """
+        from uncrumple.models.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the weights as a `.weights.h5` file."""
+        from uncrumple.models.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load weights that `save_weights` or Keras wrote."""
+        from uncrumple.models.saving import load_weights
+
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the architecture as JSON text, without weights."""
+        import json
+
+        return json.dumps(registry.serialize_keras_object(self), **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if type(self).get_config is Model.get_config and type(self).__init__ is not Model.__init__:
+            config.update(self._given_arguments())
+        return config
+
+
+_OWN_METRICS = ("_loss_tracker", "_compile_metrics", "_metrics_cache", "_compile_loss")
+
+
+def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
+
+
+def _computes_in_half(model: Model) -> bool:
+    policies = [dtype_policy(), *[layer.dtype_policy for layer in model._flatten_layers() if isinstance(layer, Layer)]]
+    return any(policy.name == "mixed_float16" for policy in policies)

@@ -1,0 +1,246 @@
+"""A model made of one layer after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from uncrumple.core import registry, tree
+from uncrumple.core.errors import explain, unknown_argument
+from uncrumple.layers.base import Layer, _as_tuples
+from uncrumple.layers.input import Input, InputLayer
+from uncrumple.layers.symbolic import SymbolicTensor
+from uncrumple.layers.wrappers import TorchModuleWrapper
+from uncrumple.models.functional import Functional
+from uncrumple.models.graph import Graph
+from uncrumple.models.model import Model
+
+class Sequential(Model):
+    """A stack of layers: the output of each is the input of the next.
+
+    With an `Input` in front, each layer is built, and its shapes checked, in
+    the line that adds it. Without one, this happens when data comes.
+
+    Args:
+        layers: The layers, or torch modules.
+        trainable: Whether training changes the weights.
+        name: Name of the model.
+
+    Example:
+        >>> from uncrumple.layers import Dense, Input
+        >>> model = Sequential([Input((784,)), Dense(32, activation="relu"), Dense(10)])
+        >>> model.output_shape
+        (None, 10)
+    """
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None, **kwargs: Any) -> None:
+        if kwargs:
+            raise ValueError(unknown_argument("Sequential", next(iter(kwargs)), ["layers", "trainable", "name"]))
+        super().__init__(name=name, trainable=trainable)
+        self._stack: list[Any] = []
+        if layers is not None:
+            if isinstance(layers, (torch.nn.Module, SymbolicTensor)):
+                layers = [layers]
+            for layer in layers:
+                self.add(layer)
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Add a layer at the end.
+
+        Raises:
+            TypeError: It is not a layer.
+            ValueError: Its name is taken, or the output so far does not fit it.
+        """
+        if isinstance(layer, SymbolicTensor):
+            layer = layer.keras_history[0]
+        if isinstance(layer, torch.nn.Module) and not isinstance(layer, Layer):
+            layer = TorchModuleWrapper(layer)
+        if not isinstance(layer, Layer):
+            wrong = f"the class {layer.__name__}" if isinstance(layer, type) else f"{layer!r}, a {type(layer).__name__}"
+            fix = f"model.add({layer.__name__}(...))" if isinstance(layer, type) else 'model.add(Dense(10, activation="relu"))'
+            raise TypeError(explain(f"Sequential '{self.name}' got {wrong}.", "Expected a layer.", fix))
+        if any(layer.name == known.name for known in self._stack):
+            raise ValueError(
+                explain(
+                    f"Sequential '{self.name}' has a layer named '{layer.name}' already.",
+                    "Expected a different name for each layer.",
+                    f"{type(layer).__name__}(..., name='{layer.name}_2')"
+                    if not any(layer is known for known in self._stack)
+                    else f"make a new {type(layer).__name__}, or use Model(inputs, outputs) to share one",
+                )
+            )
+        if isinstance(layer, InputLayer) and self._stack:
+            if any(isinstance(known, InputLayer) for known in self._stack[:1]):
+                raise ValueError(
+                    explain(
+                        f"Sequential '{self.name}' has an Input already.",
+                        "Expected one Input, in front.",
+                        "remove one of them; a model with two inputs is made by Model([a, b], outputs)",
+                    )
+                )
+            raise ValueError(
+                explain(
+                    f"Sequential '{self.name}' got an Input after {len(self._stack)} other layer{'s' * (len(self._stack) != 1)}.",
+                    "Expected Input in front.",
+                    "Sequential([Input(shape), ...])",
+                )
+            )
+        if not self._stack and not isinstance(layer, InputLayer):
+            start = _input_of(layer)
+            if start is not None:
+                self._stack.append(start)
+        before = self._stack[:]
+        self._stack.append(layer)
+        try:
+            self._extend(layer)
+        except BaseException:
+            self._stack = before
+            raise
+        key = layer.name.replace(".", "_")
+        self._modules[key if key not in self.__dict__ else f"{key}_layer"] = layer
+        self._metrics_cache = None
+
+    def _extend(self, layer: Any) -> None:
+        """Call the new layer on the output so far, if that is known."""
+        if not isinstance(self._stack[0], InputLayer):
+            self.built = False
+            return
+        inputs = self._stack[0].output
+        if isinstance(layer, InputLayer):
+            return
+        outputs = layer(self._graph.outputs if self._graph is not None else inputs)
+        if not isinstance(outputs, torch.Tensor):
+            raise ValueError(
+                explain(
+                    f"Sequential '{self.name}': {layer.label} returns {len(tree.flatten(outputs))} outputs.",
+                    "Expected one output per layer.",
+                    "Model(inputs, outputs) for layers with several outputs",
+                )
+            )
+        self._graph = Graph(inputs, outputs, self.name)
+        self.built = True
+        self._build_shapes = {"input_shape": inputs.shape}
+
+    def pop(self, rebuild: bool = True) -> Any:
+        """Remove the last layer and return it."""
+        if not self.layers:
+            raise ValueError(explain(f"Sequential '{self.name}' is empty.", "Expected a layer to remove.", "model.add(layer) first"))
+        layer = self._stack.pop()
+        for key, part in list(self._modules.items()):
+            if part is layer:
+                del self._modules[key]
+        if self._graph is not None:
+            layer._nodes = [node for node in layer._nodes if node is not layer._nodes[-1]]
+            rest = [known for known in self._stack if not isinstance(known, InputLayer)]
+            self._graph = Graph(self._stack[0].output, rest[-1]._nodes[-1].structure, self.name) if rest else None
+            self.built = bool(rest)
+        self._metrics_cache = None
+        return layer
+
+    @property
+    def layers(self) -> list[Any]:
+        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights for inputs of this shape, (None, ...) with the batch axis.
+
+        Raises:
+            ValueError: A layer does not fit the output of the one before.
+        """
+        if self._graph is not None or input_shape is None or not self.layers:
+            return
+        shape = _as_tuples(input_shape)
+        if not isinstance(shape, tuple) or any(isinstance(part, (tuple, list, dict)) for part in shape):
+            raise ValueError(
+                explain(
+                    f"Sequential '{self.name}' got {len(shape)} inputs.",
+                    "Expected one: a stack of layers has one input.",
+                    "Model([a, b], outputs) for several inputs",
+                )
+            )
+        self._begin_with(Input(batch_shape=shape, dtype=_dtype_for(self.layers[0])))
+
+    def _begin_with(self, start: Any) -> None:
+        layers = self.layers
+        outputs = start
+        for layer in layers:
+            outputs = layer(outputs)
+        self._stack = [start.keras_history[0], *layers]
+        self._graph = Graph(start, outputs, self.name)
+        self.built = True
+        self._build_shapes = {"input_shape": start.shape}
+
+    def _build_for(self, args: Any, kwargs: Any) -> None:
+        if not self.layers:
+            raise ValueError(
+                explain(f"Sequential '{self.name}' has no layers.", "Expected at least one.", "model.add(Dense(10))")
+            )
+        inputs = args[0] if args else kwargs["inputs"]
+        if not isinstance(inputs, torch.Tensor):
+            raise ValueError(
+                explain(
+                    f"Sequential '{self.name}' got {len(tree.flatten(inputs))} inputs.",
+                    "Expected one tensor.",
+                    "Model([a, b], outputs) for several inputs",
+                )
+            )
+        shape = inputs.shape if isinstance(inputs, SymbolicTensor) else (None, *tuple(inputs.shape)[1:])
+        dtype = inputs.dtype if not inputs.is_floating_point() else _dtype_for(self.layers[0])
+        if not inputs.is_floating_point() and not _takes_integers(self.layers[0]):
+            dtype = "float32"
+        self._begin_with(Input(batch_shape=shape, dtype=dtype))
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if self._graph is None:
+            raise ValueError(
+                explain(f"Sequential '{self.name}' has no layers.", "Expected at least one.", "model.add(Dense(10))")
+            )
+        return super().call(inputs, training=training, mask=mask)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self._dtype_policy,
+            "layers": list(self._stack),
+        }
+        if self.built and self._build_shapes:
+            config["build_input_shape"] = list(self._build_shapes["input_shape"])
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        for entry in config["layers"]:
+            model.add(registry.deserialize_keras_object(entry))
+        shape = config.get("build_input_shape")
+        if model._graph is None and shape:
+            model.build(tuple(shape))
+        return model
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        if config.get("input_shape"):
+            self.build(tuple(config["input_shape"]))
+
+
+def _input_of(layer: Any) -> Any:
+    """Return the input layer that the first layer of a stack brings along, if it does."""
+    if layer._input_shape_argument is not None:
+        return Input(shape=layer._input_shape_argument, dtype=_dtype_for(layer)).keras_history[0]
+    if isinstance(layer, (Functional, Sequential)) and layer._graph is not None and len(layer._graph.flat_inputs) == 1:
+        start = layer._graph.flat_inputs[0]
+        return Input(batch_shape=start.shape, dtype=start.dtype).keras_history[0]
+    return None
+
+
+def _takes_integers(layer: Any) -> bool:
+    """Return whether a layer wants whole numbers: Embedding looks rows up by them."""
+    return type(layer).__name__ == "Embedding"
+
+
+def _dtype_for(layer: Any) -> str:
+    return "int32" if _takes_integers(layer) else "float32"
+
+
+registry.add_builtins("models", [Sequential], module="keras")

@@ -1,0 +1,1 @@
+"""How a network learns: the loop, and what `compile` prepares for it."""

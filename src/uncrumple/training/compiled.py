@@ -1,0 +1,310 @@
+"""What `compile` was given, matched to the outputs of the model: losses, metrics and their names.
+
+Which loss belongs to which output, and what "accuracy" means, depends on the
+shapes of targets and predictions. Both are settled once, when these are seen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import Any
+
+import torch
+
+from uncrumple import losses as losses_room
+from uncrumple import metrics as metrics_room
+from uncrumple.core import registry, tree
+from uncrumple.core.errors import explain, unknown_name
+
+
+def names_of_outputs(y_pred: Any, output_names: list[str] | None) -> list[str | None]:
+    """Return the names of the outputs, in the order of `by_output`."""
+    if isinstance(y_pred, dict):
+        if output_names and set(output_names) == set(y_pred):
+            return list(output_names)
+        return sorted(y_pred)
+    count = len(tree.flatten(y_pred))
+    if output_names and len(output_names) == count:
+        return list(output_names)
+    return [None] * count if count == 1 else [f"output_{index}" for index in range(count)]
+
+
+def by_output(structure: Any, names: list[Any]) -> list[Any]:
+    """Return a structure of targets, predictions or weights as a list in the order of `names`."""
+    if isinstance(structure, dict):
+        return [structure.get(name) for name in names]
+    if isinstance(structure, (list, tuple)):
+        return tree.flatten(structure) if len(structure) != len(names) else list(structure)
+    return [structure]
+
+
+def _kind_of_classes(y_true: Any, y_pred: Any) -> str:
+    """Return "binary", "sparse_categorical" or "categorical", as the shapes say."""
+    if y_pred.shape[-1] == 1:
+        return "binary"
+    if y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1:
+        return "sparse_categorical"
+    return "categorical"
+
+
+def make_loss(identifier: Any, y_true: Any, y_pred: Any) -> Any:
+    """Return the `Loss` that a name, a function or a `Loss` stands for."""
+    if identifier is None or isinstance(identifier, losses_room.Loss):
+        return identifier
+    found = identifier
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+        found = losses_room.get(f"{_kind_of_classes(y_true, y_pred)}_crossentropy")
+    else:
+        found = losses_room.get(identifier)
+    if isinstance(found, losses_room.Loss):
+        return found
+    if isinstance(found, type):
+        return found()
+    name = identifier if isinstance(identifier, str) else getattr(found, "__name__", "loss")
+    cls = _class_of_function().get(found)
+    return cls(name=name) if cls is not None else losses_room.LossFunctionWrapper(found, name=name)
+
+
+@functools.cache
+def _class_of_function() -> dict[Any, Any]:
+    """Return {function: class} of the built-in losses: the class knows the short way to the mean of a batch."""
+    table = {}
+    for cls in registry.builtins("losses").values():
+        if isinstance(cls, type) and cls is not losses_room.LossFunctionWrapper:
+            table[getattr(cls(), "fn", None)] = cls
+    return table
+
+
+def make_metric(identifier: Any, y_true: Any, y_pred: Any) -> Any:
+    """Return the `Metric` that a name, a function or a `Metric` stands for; "accuracy" goes by the shapes."""
+    name = identifier if isinstance(identifier, str) else None
+    if name is not None and name.lower() in ("accuracy", "acc", "crossentropy", "ce"):
+        kind = _kind_of_classes(y_true, y_pred)
+        what = "accuracy" if name.lower() in ("accuracy", "acc") else "crossentropy"
+        found = metrics_room.get(f"{kind}_{what}")
+    else:
+        found = metrics_room.get(identifier)
+    if isinstance(found, type):
+        found = found()
+    if not isinstance(found, metrics_room.Metric):
+        found = metrics_room.MeanMetricWrapper(found, name=name or getattr(found, "__name__", "metric"))
+    if name is not None:
+        found.name = name
+    return found
+
+
+class CompiledLoss:
+    """The total loss of a model: the sum of its outputs' losses, each with its weight.
+
+    Args:
+        loss: One loss, or a list or dict with one per output; None entries are left out.
+        loss_weights: Numbers in the same arrangement.
+        output_names: Names of the outputs, for dicts.
+    """
+
+    name = "compile_loss"
+
+    def __init__(self, loss: Any, loss_weights: Any = None, output_names: list[str] | None = None) -> None:
+        self.loss, self.loss_weights, self.output_names = loss, loss_weights, output_names
+        self.built = False
+        self.metrics: list[Any] = []
+
+    def build(self, y_true: Any, y_pred: Any) -> None:
+        """Settle which loss belongs to which output."""
+        self._names = names_of_outputs(y_pred, self.output_names)
+        count = len(self._names)
+        given = _per_output("loss", self.loss, self._names)
+        weights = _per_output("loss_weights", self.loss_weights, self._names)
+        targets = self._targets(y_true, given)
+        predictions = by_output(y_pred, self._names)
+        self._terms = []
+        for index, identifier in enumerate(given):
+            if identifier is None:
+                continue
+            loss = make_loss(identifier, targets[index], predictions[index])
+            tracker = metrics_room.Mean(name=f"{self._names[index]}_loss") if count > 1 else None
+            self._terms.append((index, loss, weights[index], tracker))
+        if len(self._terms) == 1:
+            self._terms = [(*self._terms[0][:3], None)]
+        self.metrics = [term[3] for term in self._terms if term[3] is not None]
+        self._only = self._terms[0][1] if count == 1 and weights[0] is None else None
+        self.built = True
+
+    def _targets(self, y_true: Any, given: list[Any]) -> list[Any]:
+        targets = by_output(y_true, self._names)
+        if len(targets) == len(self._names):
+            return targets
+        wanted = [index for index, loss in enumerate(given) if loss is not None]
+        if len(targets) == len(wanted):  # targets only for the outputs that have a loss
+            spread: list[Any] = [None] * len(self._names)
+            for index, target in zip(wanted, targets):
+                spread[index] = target
+            return spread
+        raise ValueError(
+            explain(
+                f"The model has {len(self._names)} outputs and got {len(targets)} targets.",
+                f"Expected one array of targets per output: {self._names}.",
+                f"y = [{', '.join('y_' + str(name) for name in self._names)}]",
+            )
+        )
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
+        if not self.built:
+            self.build(y_true, y_pred)
+        if self._only is not None and isinstance(y_true, torch.Tensor) and isinstance(y_pred, torch.Tensor):
+            return self._only(y_true, y_pred, sample_weight)
+        given = [None] * len(self._names)
+        for index, loss, _, _ in self._terms:
+            given[index] = loss
+        targets = self._targets(y_true, given)
+        predictions = by_output(y_pred, self._names)
+        weights = by_output(sample_weight, self._names)
+        if len(weights) == 1:
+            weights = weights * len(self._names)
+        total: Any = None
+        for index, loss, weight, tracker in self._terms:
+            value = loss(targets[index], predictions[index], weights[index])
+            if tracker is not None:
+                tracker.update_state(value.detach(), sample_weight=predictions[index].shape[0])
+            if weight is not None:
+                value = value * weight
+            total = value if total is None else total + value
+        return total
+
+
+class CompiledMetrics(metrics_room.Metric):
+    """All metrics that `compile` was given, as one.
+
+    Args:
+        metrics: Metrics that leave sample weights out.
+        weighted_metrics: Metrics that use them.
+        output_names: Names of the outputs, for dicts.
+    """
+
+    def __init__(self, metrics: Any, weighted_metrics: Any, output_names: list[str] | None = None) -> None:
+        super().__init__(name="compile_metrics")
+        self._user_metrics, self._user_weighted = metrics, weighted_metrics
+        self.output_names = output_names
+        self.built = False
+        self._entries: list[tuple[int, Any, str, bool]] = []
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [entry[1] for entry in self._entries]
+
+    @property
+    def variables(self) -> list[Any]:
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def build(self, y_true: Any, y_pred: Any) -> None:
+        """Settle which metrics belong to which output, and their names."""
+        self._names = names_of_outputs(y_pred, self.output_names)
+        count = len(self._names)
+        targets, predictions = by_output(y_true, self._names), by_output(y_pred, self._names)
+        seen: Counter[str] = Counter()
+        self._entries = []
+        for weighted, given in ((False, self._user_metrics), (True, self._user_weighted)):
+            for index, some in enumerate(_metrics_per_output(given, self._names)):
+                for identifier in some:
+                    if index >= len(targets) or targets[index] is None:
+                        raise ValueError(
+                            explain(
+                                f"The output '{self._names[index]}' has a metric and no targets.",
+                                "Expected targets for every output that has metrics.",
+                                "pass y as a dict with the names of the outputs",
+                            )
+                        )
+                    metric = make_metric(identifier, targets[index], predictions[index])
+                    prefix = f"{self._names[index]}_" if count > 1 else ""
+                    name = f"{prefix}{metric.name}"
+                    if seen[name] and weighted:
+                        name = f"{prefix}weighted_{metric.name}"
+                    seen[name] += 1
+                    if seen[name] > 1:
+                        name = f"{name}_{seen[name] - 1}"
+                    self._entries.append((index, metric, name, weighted))
+        self._single = count == 1
+        self._any_weighted = any(entry[3] for entry in self._entries)
+        self._updates = [metric.update_state for _, metric, _, weighted in self._entries if not weighted]
+        self.built = True
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if not self.built:
+            self.build(y_true, y_pred)
+        if self._single and not self._any_weighted and isinstance(y_true, torch.Tensor) and isinstance(y_pred, torch.Tensor):
+            for update in self._updates:
+                update(y_true, y_pred)
+            return
+        targets, predictions = by_output(y_true, self._names), by_output(y_pred, self._names)
+        weights = by_output(sample_weight, self._names)
+        if len(weights) == 1:
+            weights = weights * len(self._names)
+        for index, metric, _, weighted in self._entries:
+            if weighted:
+                metric.update_state(targets[index], predictions[index], weights[index])
+            else:
+                metric.update_state(targets[index], predictions[index])
+
+    def result(self) -> dict[str, Any]:
+        return {name: metric.result() for _, metric, name, _ in self._entries}
+
+    def reset_state(self) -> None:
+        for _, metric, _, _ in self._entries:
+            metric.reset_state()
+
+    def get_config(self) -> dict[str, Any]:
+        raise NotImplementedError(
+            explain("CompiledMetrics has no config.", "Expected the metrics themselves.", "model.get_compile_config()")
+        )
+
+
+def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
+    """Return one entry per output for a value that is given once, as a list, or as a dict."""
+    if isinstance(given, dict):
+        known = [name for name in names if name is not None]
+        for name in given:
+            if name not in known:
+                if known:
+                    raise ValueError(f"{argument}: " + unknown_name("output", name, known))
+                if len(given) == 1 and len(names) == 1:
+                    return list(given.values())
+                raise ValueError(unknown_name("output", name, ["(the model's outputs have no names)"]))
+        return [given.get(name) for name in names]
+    if isinstance(given, (list, tuple)):
+        if len(given) != len(names):
+            raise ValueError(
+                explain(
+                    f"compile got {len(given)} entries in {argument}.",
+                    f"Expected {len(names)}, one per output: {names}.",
+                    f"{argument} = [..., ...] with {len(names)} entries",
+                )
+            )
+        return list(given)
+    return [given] * len(names)
+
+
+def _metrics_per_output(given: Any, names: list[Any]) -> list[list[Any]]:
+    """Return a list of metrics per output for what `compile` got as metrics."""
+    if not given:
+        return [[] for _ in names]
+    if len(names) == 1:
+        if isinstance(given, dict):
+            known = [name for name in names if name is not None]
+            for name in given:
+                if known and name not in known:
+                    raise ValueError("metrics: " + unknown_name("output", name, known))
+            given = list(given.values())
+        return [[metric for metric in tree.flatten(given) if metric is not None]]
+    if isinstance(given, dict):
+        given = _per_output("metrics", given, names)
+    if not isinstance(given, (list, tuple)) or len(given) != len(names):
+        shown = [metric if isinstance(metric, str) else type(metric).__name__ for metric in tree.flatten(given)]
+        raise ValueError(
+            explain(
+                f"compile got metrics={shown} for {len(names)} outputs.",
+                f"Expected a dict by output name, or a list with one entry per output: {names}.",
+                f"metrics={{{names[0]!r}: {shown[:1]}}}",
+            )
+        )
+    return [[] if some is None else [m for m in tree.flatten(some) if m is not None] for some in given]

@@ -1,0 +1,222 @@
+"""The training loop: the epoch and the step, from the first line to the last.
+
+    draw a batch -> run the network -> loss -> backward -> move the weights -> metrics -> callbacks
+
+Override `train_step` in a model of your own to change what a step does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from uncrumple.callbacks import CallbackList, LazyLogs
+from uncrumple.core import tree
+from uncrumple.core.errors import explain
+from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
+from uncrumple.training.interrupt import Interrupt
+
+
+class Steps:
+    """What one step does, as methods of a model; each may be overridden."""
+
+    def train_step(self: Any, data: Any) -> Any:
+        """Learn from one batch; return the metrics so far."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
+        self.optimizer.zero_grad()
+        if self._scales_loss:
+            loss = self.optimizer.scale_loss(loss)
+        loss.backward()
+        self.optimizer.step()
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self: Any, data: Any) -> Any:
+        """Evaluate one batch; return the metrics so far."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, **self._when_testing)
+        self._loss_tracker.update_state(loss, sample_weight=batch_size_of(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self: Any, data: Any) -> Any:
+        """Return the predictions for one batch."""
+        return self(unpack_x_y_sample_weight(data)[0])
+
+    def compute_loss(
+        self: Any, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> torch.Tensor:
+        """Return the total loss: that of `compile`, of `add_loss`, and of the regularizers."""
+        loss = self._compile_loss(y, y_pred, sample_weight) if self._compile_loss is not None else None
+        for extra in self._extra_losses():
+            extra = extra.sum() if extra.ndim else extra
+            loss = extra if loss is None else loss + extra
+        if loss is None:
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}' has no loss to compute.",
+                    "Expected a loss in compile(), or add_loss() in a layer.",
+                    'model.compile(optimizer="adam", loss="mse")',
+                )
+            )
+        return loss
+
+    def compute_metrics(self: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Update the metrics of `compile`; return all results so far, computed when looked at."""
+        if self._compile_metrics is not None:
+            with torch.no_grad():
+                self._compile_metrics.update_state(y, y_pred, sample_weight)
+        return LazyLogs(self.get_metrics_result)
+
+    def get_metrics_result(self: Any) -> dict[str, Any]:
+        """Return the value of every metric by name."""
+        found: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            if isinstance(result, dict):
+                found.update(result)
+            else:
+                found[metric.name] = result
+        return found
+
+    def reset_metrics(self: Any) -> None:
+        """Set every metric back to its beginning."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+
+def fit(
+    model: Any,
+    batches: EndlessEpochs,
+    validation: EndlessEpochs | None,
+    callbacks: CallbackList,
+    initial_epoch: int,
+    epochs: int,
+    validation_freq: Any = 1,
+) -> Any:
+    """Train `model` for the epochs from `initial_epoch` to `epochs`; return its `History`."""
+    model.stop_training = False
+    epoch_logs: dict[str, Any] = {}
+    callbacks.on_train_begin()
+    initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
+    with Interrupt() as interrupt:
+        for epoch in range(initial_epoch, epochs):
+            model.reset_metrics()
+            model.train()
+            callbacks.on_epoch_begin(epoch)
+            hooked, each = callbacks.has_train_batch_hooks, model.steps_per_execution
+            logs: Any = None
+            skip = _steps_to_skip(model, epoch, initial_epoch)
+            for step, batch in enumerate(batches.epoch()):
+                if step < skip:
+                    continue
+                if hooked and step % each == 0:
+                    callbacks.on_train_batch_begin(step)
+                logs = model.train_step(batch)
+                if hooked and (step + 1) % each == 0:
+                    callbacks.on_train_batch_end(step, logs)
+                if model.stop_training or interrupt.asked:
+                    break
+            epoch_logs = _final(model, logs)
+            model.eval()
+            if validation is not None and not interrupt.asked and _wanted(validation_freq, epoch):
+                results = evaluate(model, validation, callbacks)
+                epoch_logs.update({f"val_{name}": value for name, value in results.items()})
+            if interrupt.asked:
+                _say_interrupted(epoch, epochs, step + 1)
+                model.stop_training = True
+                break
+            callbacks.on_epoch_end(epoch, epoch_logs)
+            if model.stop_training:
+                break
+        if epochs > initial_epoch and hasattr(model.optimizer, "finalize_variable_values"):
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+    callbacks.on_train_end(epoch_logs)
+    return model.history
+
+
+@torch.no_grad()
+def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dict[str, Any]:
+    """Run `model` over all batches without learning; return the metrics by name."""
+    model.eval()
+    model.reset_metrics()
+    callbacks.on_test_begin()
+    hooked, logs = callbacks.has_test_batch_hooks, None
+    model.stop_evaluating = False
+    for step, batch in enumerate(batches.epoch()):
+        if hooked:
+            callbacks.on_test_batch_begin(step)
+        logs = model.test_step(batch)
+        if hooked:
+            callbacks.on_test_batch_end(step, logs)
+        if model.stop_evaluating:
+            break
+    results = _final(model, logs)
+    callbacks.on_test_end(results)
+    return results
+
+
+@torch.no_grad()
+def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
+    """Return the predictions for all batches, joined, as NumPy arrays."""
+    model.eval()
+    callbacks.on_predict_begin()
+    hooked = callbacks.has_predict_batch_hooks
+    model.stop_predicting = False
+    structure: Any = None
+    collected: list[list[torch.Tensor]] = []
+    for step, batch in enumerate(batches.epoch()):
+        if hooked:
+            callbacks.on_predict_batch_begin(step)
+        outputs = model.predict_step(batch)
+        structure = outputs if structure is None else structure
+        collected.append(tree.flatten(outputs))
+        if hooked:
+            callbacks.on_predict_batch_end(step, {"outputs": outputs})
+        if model.stop_predicting:
+            break
+    callbacks.on_predict_end()
+    return tree.pack(structure, [_joined(parts) for parts in zip(*collected)])
+
+
+# --- small things ---------------------------------------------------------------------
+
+
+def batch_size_of(x: Any) -> int:
+    """Return the number of samples in a batch."""
+    return (x if isinstance(x, torch.Tensor) else tree.flatten(x)[0]).shape[0]
+
+
+def _joined(parts: Any) -> np.ndarray:
+    parts = [part.float() if part.dtype is torch.bfloat16 else part for part in parts]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy()
+
+
+def _final(model: Any, logs: Any) -> dict[str, Any]:
+    """Return the logs of a whole epoch: the metrics, or what a `train_step` of the user's returned last."""
+    metrics = LazyLogs(model.get_metrics_result)
+    if logs is None or isinstance(logs, LazyLogs):
+        return dict(metrics)
+    return dict(metrics) if set(logs) == set(metrics) else dict(LazyLogs(logs))
+
+
+def _wanted(validation_freq: Any, epoch: int) -> bool:
+    if isinstance(validation_freq, int):
+        return (epoch + 1) % validation_freq == 0
+    return epoch + 1 in validation_freq
+
+
+def _steps_to_skip(model: Any, epoch: int, initial_epoch: int) -> int:
+    """Return how many steps of this epoch were done before, where `BackupAndRestore` resumed in its middle."""
+    return (getattr(model, "_initial_step", None) or 0) if epoch == initial_epoch else 0
+
+
+def _say_interrupted(epoch: int, epochs: int, steps: int) -> None:
+    print(
+        f"\nStopped by Ctrl-C in epoch {epoch + 1} of {epochs}, after {steps} step{'s' * (steps != 1)} of it. "
+        "The model keeps what it has learned."
+    )
