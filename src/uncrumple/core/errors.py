@@ -52,7 +52,10 @@ def closest(name: str, known: Iterable[str]) -> str | None:
         >>> closest("sofmax", ["relu", "softmax"])
         'softmax'
     """
-    known = [word for word in known if isinstance(word, str)]
+    # Where two spellings differ in case only ("Adam", "adam"), the one written like `name` wins.
+    known = sorted(
+        (word for word in known if isinstance(word, str)), key=lambda word: word.islower() == str(name).islower()
+    )
     by_lower = {word.lower().replace("_", ""): word for word in known}
     key = str(name).lower().replace("_", "").replace("-", "").replace(" ", "")
     if key in by_lower:

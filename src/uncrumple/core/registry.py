@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 def get_registered_name(thing: Any) -> str:
     """Return the name a class or function is registered by, or its own name."""
-    for table in ([_registered] + _scopes):
+    for table in [_registered] + _scopes:
         for key, value in table.items():
             if value is thing:
                 return key
@@ -196,7 +196,10 @@ def serialize_keras_object(thing: Any) -> Any:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(thing, slice):
         parts = {"start": thing.start, "stop": thing.stop, "step": thing.step}
-        return {"class_name": "__slice__", "config": {key: serialize_keras_object(value) for key, value in parts.items()}}
+        return {
+            "class_name": "__slice__",
+            "config": {key: serialize_keras_object(value) for key, value in parts.items()},
+        }
     if isinstance(thing, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": thing.tolist(), "dtype": thing.dtype.name}}
     if isinstance(thing, torch.dtype):
@@ -303,10 +306,8 @@ _BACKEND_CLASS = "Torch"
 def _find_builtin(module: str, class_name: str) -> Any:
     if class_name == "DTypePolicy":
         return DTypePolicy
-    for prefix, category in _CATEGORIES_BY_DEPTH:
-        if module == prefix or module.startswith(prefix + "."):
-            break
-    else:
+    category = next((c for prefix, c in _CATEGORIES_BY_DEPTH if f"{module}.".startswith(prefix + ".")), None)
+    if category is None:
         parts = [part for part in module.split(".") if part not in ("keras", "src", "tf", "tensorflow", "python")]
         category = parts[0] if parts else "models"
     table = _builtins.get(category, {})
@@ -339,7 +340,11 @@ def deserialize_keras_object(
         return [deserialize_keras_object(part) for part in config]
     if not isinstance(config, dict):
         raise TypeError(
-            explain(f"A config holds {config!r}, a {type(config).__name__}.", "Expected plain data.", "pass what get_config() gave")
+            explain(
+                f"A config holds {config!r}, a {type(config).__name__}.",
+                "Expected plain data.",
+                "pass what get_config() gave",
+            )
         )
     if "class_name" not in config or "config" not in config:
         return {key: deserialize_keras_object(value) for key, value in config.items()}

@@ -24,7 +24,9 @@ def set_random_seed(seed: int) -> None:
         from uncrumple.core.errors import explain
 
         raise ValueError(
-            explain(f"set_random_seed got {seed!r}.", "Expected a whole number from 0 to 2**32 - 1.", "set_random_seed(0)")
+            explain(
+                f"set_random_seed got {seed!r}.", "Expected a whole number from 0 to 2**32 - 1.", "set_random_seed(0)"
+            )
         )
     random.seed(int(seed))
     np.random.seed(int(seed))

@@ -51,7 +51,9 @@ class ArrayBatches:
         shuffle: Whether each epoch draws the samples in a new order.
     """
 
-    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32, shuffle: bool = False) -> None:
+    def __init__(
+        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32, shuffle: bool = False
+    ) -> None:
         self.x, self.y, self.sample_weight = x, y, sample_weight
         self.batch_size, self.shuffle = batch_size, shuffle
         self.samples = lengths(x)[0]
@@ -123,7 +125,11 @@ class StreamBatches:
         self._peeked: list[Any] = []
 
     def _batch(self, item: Any) -> Batch:
-        if isinstance(item, list) and len(item) in (1, 2, 3) and all(is_array(part) or isinstance(part, (dict, list)) for part in item):
+        if (
+            isinstance(item, list)
+            and len(item) in (1, 2, 3)
+            and all(is_array(part) or isinstance(part, (dict, list)) for part in item)
+        ):
             item = tuple(item)
         if not isinstance(item, tuple):
             item = (item,)
@@ -164,7 +170,9 @@ class StreamBatches:
             item = next(iter(self.source), None)
         if item is None:
             raise ValueError(
-                explain("The data handed out no batch.", "Expected at least one.", "check the generator: it may be used up")
+                explain(
+                    "The data handed out no batch.", "Expected at least one.", "check the generator: it may be used up"
+                )
             )
         return self._batch(item)
 
@@ -286,7 +294,7 @@ def make_batches(
 
 
 def _is_stream(x: Any) -> bool:
-    if isinstance(x, torch.utils.data.Dataset) or isinstance(x, Iterator):
+    if isinstance(x, (torch.utils.data.Dataset, Iterator)):
         return True
     return not (is_array(x) or isinstance(x, (list, tuple, dict, str, type(None)))) and hasattr(x, "__iter__")
 
@@ -297,12 +305,22 @@ def check_lengths(x: Any, y: Any, sample_weight: Any) -> None:
         for leaf in tree.flatten(part):
             if leaf is not None and leaf.ndim == 0:
                 raise ValueError(
-                    explain(f"{name} is a single number.", "Expected an array with one entry per sample.", f"{name} = np.array([...])")
+                    explain(
+                        f"{name} is a single number.",
+                        "Expected an array with one entry per sample.",
+                        f"{name} = np.array([...])",
+                    )
                 )
     counts = lengths(x)
     if not counts or counts[0] == 0:
         shape = tuple(tree.flatten(x)[0].shape) if counts else ()
-        raise ValueError(explain(f"x holds no samples: its shape is {shape}.", "Expected at least one.", "check how x was made or filtered"))
+        raise ValueError(
+            explain(
+                f"x holds no samples: its shape is {shape}.",
+                "Expected at least one.",
+                "check how x was made or filtered",
+            )
+        )
     for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
         for count in lengths(part) if part is not None else []:
             if count != counts[0]:
@@ -330,7 +348,7 @@ def weights_of_classes(y: Any, class_weight: dict[int, float]) -> torch.Tensor:
             )
         )
     for key in class_weight:
-        if isinstance(key, bool) or not isinstance(key, int) and not (hasattr(key, "__index__")):
+        if isinstance(key, bool) or (not isinstance(key, int) and not (hasattr(key, "__index__"))):
             raise ValueError(
                 explain(
                     f"class_weight has the key {key!r}, a {type(key).__name__}.",
@@ -368,4 +386,3 @@ def split_tail(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Batch,
     parts = (x, y, sample_weight)
     head, tail = slice(None, keep), slice(keep, None)
     return tuple(cut(part, head) for part in parts), tuple(cut(part, tail) for part in parts)  # type: ignore[return-value]
-

@@ -20,28 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncrumple import constraints, initializers, regularizers
+from uncrumple import regularizers
 from uncrumple.core import naming, registry, tree
-from uncrumple.core.dtypes import DTypePolicy, dtype_name, get_policy, torch_dtype
+from uncrumple.core.dtypes import get_policy
 from uncrumple.core.errors import explain, unknown_argument, warn
-from uncrumple.core.shapes import as_shape
 from uncrumple.core.variable import Variable
 from uncrumple.layers import symbolic
 from uncrumple.layers.input_spec import check_inputs
-from uncrumple.layers.tracking import TrackedDict, TrackedList, holds_parts
+from uncrumple.layers.shapes import as_tuples, masks_of, shape_of, symbols
+from uncrumple.layers.weights import WeightHolder, init_first
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _TORCH = str(Path(torch.__file__).resolve().parent)
 _BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "name", "input_shape", "input_dim")
 
 
-class _Added:
-    """How many losses were added by `add_loss` so far: lets a training step see at a glance that there are none."""
-
-    count = 0
-
-
-class Layer(torch.nn.Module):
+class Layer(WeightHolder):
     """The base of every layer: weights, made in `build`, and mathematics, in `call`.
 
     Write your own by overriding `__init__` (settings), `build(input_shape)`
@@ -90,8 +84,8 @@ class Layer(torch.nn.Module):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _built_once(cls.__dict__["build"])  # type: ignore[method-assign]
-            names = [p.name for p in _parameters_of(cls.__dict__["build"]) if p.kind is not p.VAR_KEYWORD]
-            cls._build_parameters = tuple(names)
+            build_names = [p.name for p in _parameters_of(cls.__dict__["build"]) if p.kind is not p.VAR_KEYWORD]
+            cls._build_parameters = tuple(build_names)
         if "call" in cls.__dict__:
             parameters = _parameters_of(cls.call)
             names = {parameter.name for parameter in parameters}
@@ -146,366 +140,6 @@ class Layer(torch.nn.Module):
         self._nodes: list[symbolic.Node] = []
         self._build_shapes: Any = None
 
-    # --- attributes: parts put into them become part of the layer -------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (list, dict)) and "_own_variables" in self.__dict__ and not name.startswith("_"):
-            if isinstance(value, dict) and (holds_parts(value) or not value):
-                value = TrackedDict(value, lambda part: self._adopt(part, name))
-            elif isinstance(value, list) and (holds_parts(value) or not value):
-                value = TrackedList(value, lambda part: self._adopt(part, name))
-        elif isinstance(value, tuple) and holds_parts(value) and not name.startswith("_"):
-            self._adopt(value, name)
-        if isinstance(value, torch.nn.Module) and "_modules" not in self.__dict__:
-            raise AttributeError(_init_first(self, name))
-        if isinstance(value, torch.nn.Parameter):
-            if "_parameters" not in self.__dict__:
-                raise AttributeError(_init_first(self, name))
-            for known, parameter in list(self._parameters.items()):
-                if parameter is value and known != name:
-                    del self._parameters[known]
-            if isinstance(value, Variable) and not any(value is own for own in self._own_variables):
-                self._own_variables.append(value)
-        if name == "trainable":  # a property; nn.Module would not see that
-            object.__setattr__(self, name, value)
-            return
-        super().__setattr__(name, value)
-        if isinstance(value, torch.nn.Module) and not isinstance(value, Layer):
-            value.train(self.training)
-
-    def __getattr__(self, name: str) -> Any:
-        # nn.Module keeps weights in a dict and finds them here. Within a call
-        # they are handed out in the compute type, and while shapes are being
-        # found, without numbers.
-        inside = self.__dict__
-        parameters = inside.get("_parameters")
-        if parameters is not None and name in parameters:
-            weight = parameters[name]
-            if weight is None:
-                return None
-            if symbolic.state.active:
-                weight = torch.empty_like(weight, device="meta")
-            cast = inside.get("_weights_as")
-            if cast is not None and weight.is_floating_point() and getattr(parameters[name], "autocast", True):
-                return weight.to(cast)
-            return weight
-        if "_modules" not in inside:
-            raise AttributeError(_init_first(self, name))
-        return super().__getattr__(name)
-
-    def _adopt(self, part: Any, name: str) -> None:
-        """Make a layer or weight that sits in a list or dict attribute a part of this layer."""
-        if isinstance(part, dict):
-            for value in part.values():
-                self._adopt(value, name)
-        elif isinstance(part, (list, tuple)):
-            for value in part:
-                self._adopt(value, name)
-        elif isinstance(part, torch.nn.Module):
-            if not any(part is known for known in self._modules.values()):
-                self._modules[_free_name({**self._modules, **self.__dict__}, name)] = part
-                if not isinstance(part, Layer):
-                    part.train(self.training)
-        elif isinstance(part, torch.nn.Parameter):
-            if not any(part is known for known in self._parameters.values()):
-                self._parameters[_free_name({**self._parameters, **self.__dict__}, name)] = part
-            if isinstance(part, Variable) and not any(part is own for own in self._own_variables):
-                self._own_variables.append(part)
-
-    # --- precision -------------------------------------------------------------------
-
-    def _set_policy(self, policy: DTypePolicy) -> None:
-        self._dtype_policy = policy
-        self._compute_in = policy.torch_compute_dtype
-        mixed = policy.compute_dtype != policy.variable_dtype
-        self._cast_weights_to = policy.torch_compute_dtype if mixed else None
-        self._weights_as: torch.dtype | None = None
-
-    @property
-    def dtype_policy(self) -> DTypePolicy:
-        return self._dtype_policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
-        self._set_policy(get_policy(value))
-
-    @property
-    def dtype(self) -> str:
-        """The type that weights are kept in."""
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def compute_dtype(self) -> str:
-        """The type that `call` computes in."""
-        return self._dtype_policy.compute_dtype
-
-    # --- weights ---------------------------------------------------------------------
-
-    def build(self, input_shape: Any) -> None:
-        """Make the weights for inputs of this shape (None where a size is unknown).
-
-        Override it in a layer of your own that has weights.
-        """
-
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: Any = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-    ) -> Variable:
-        """Make a weight that belongs to this layer.
-
-        Args:
-            shape: Its shape; () for a single number.
-            initializer: Name or object; by default Glorot uniform for floats, zeros otherwise.
-            dtype: Its type; by default the layer's `variable_dtype`.
-            trainable: Whether training may change it.
-            autocast: Whether `call` sees it in the compute type.
-            regularizer: Penalty on its value, added to the loss.
-            constraint: Applied to its value after every update.
-            aggregation: How copies on several devices are joined.
-            overwrite_with_gradient: Not available; must be False.
-            name: By default the attribute it is assigned to.
-
-        Returns:
-            The weight, a `torch.nn.Parameter`.
-        """
-        if isinstance(shape, str):
-            raise TypeError(
-                explain(
-                    f"{self.label}: add_weight got {shape!r} as the shape.",
-                    "Expected a shape first; the name goes by keyword.",
-                    f"add_weight(shape=(...), name={shape!r})",
-                )
-            )
-        if overwrite_with_gradient:
-            raise ValueError(
-                explain(
-                    f"{self.label}: add_weight got overwrite_with_gradient=True.",
-                    "Expected False: only float8 training needs it.",
-                    "remove overwrite_with_gradient=True",
-                )
-            )
-        shape = () if shape is None else as_shape(shape, f"{self.label}: add_weight")
-        if None in shape:
-            raise ValueError(
-                explain(
-                    f"{self.label} wants a weight of shape {shape}, with a size that is not known.",
-                    "Expected whole numbers: a weight cannot depend on the batch or on a length of None.",
-                    "give Input a fixed size on that axis",
-                )
-            )
-        kind = torch_dtype(dtype) if dtype is not None else self._dtype_policy.torch_variable_dtype
-        if initializer is None:
-            initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
-        with symbolic.at_home(), torch.no_grad():
-            value = initializers.get(initializer)(shape, dtype=dtype_name(kind))
-            if not isinstance(value, torch.Tensor):
-                value = torch.as_tensor(value)
-            value = value.detach().to(torch.get_default_device(), kind)
-            weight = Variable(value, trainable=trainable, name=name or "weight")
-        if not self._trainable:
-            weight.requires_grad_(False)
-        weight.path = f"{self.name}/{weight.name}"
-        weight.autocast = autocast
-        weight.regularizer = regularizers.get(regularizer)
-        weight.constraint = constraints.get(constraint)
-        self._own_variables.append(weight)
-        self._parameters[_free_name({**self._parameters, **self.__dict__}, weight.name)] = weight
-        return weight
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights; False freezes the layer and all within it."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for weight in self._own_variables:
-            weight.requires_grad_(self._trainable and weight._own_trainable and weight.is_floating_point())
-        for part in self._sublayers():
-            if isinstance(part, Layer):
-                part.trainable = value
-            else:
-                part.requires_grad_(bool(value))
-
-    def _sublayers(self) -> list[torch.nn.Module]:
-        """Return the direct parts of this layer, each once, in the order they were added."""
-        return list(dict.fromkeys(module for module in self._modules.values() if module is not None))
-
-    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
-        found: list[Any] = [self] if include_self else []
-        for part in self._sublayers():
-            found.append(part)
-            if recursive and isinstance(part, Layer):
-                found.extend(part._flatten_layers(include_self=False))
-        return list(dict.fromkeys(found))
-
-    @property
-    def weights(self) -> list[Any]:
-        """Every weight: this layer's trainable ones, its others, then those of its parts."""
-        own = [weight for weight in self._own_variables if weight._own_trainable]
-        own += [weight for weight in self._own_variables if not weight._own_trainable]
-        others = [p for p in self._parameters.values() if p is not None and not any(p is known for known in own)]
-        found = own + others
-        for part in self._sublayers():
-            if isinstance(part, Layer):
-                found += part.weights
-            else:
-                found += [*part.parameters(), *part.buffers()]
-        return list({id(weight): weight for weight in found}.values())
-
-    @property
-    def variables(self) -> list[Any]:
-        """Every tensor that is kept between calls; here the same as `weights`."""
-        return self.weights
-
-    @property
-    def trainable_weights(self) -> list[Any]:
-        """The weights that training changes now: frozen ones are left out."""
-        return [weight for weight in self.weights if weight.requires_grad]
-
-    @property
-    def non_trainable_weights(self) -> list[Any]:
-        return [weight for weight in self.weights if not weight.requires_grad]
-
-    @property
-    def trainable_variables(self) -> list[Any]:
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[Any]:
-        return self.non_trainable_weights
-
-    def count_params(self) -> int:
-        """Return how many numbers the weights hold.
-
-        Raises:
-            ValueError: The layer has not seen a shape yet.
-        """
-        if not self.built:
-            raise ValueError(
-                explain(
-                    f"{self.label} has no weights yet: it was never built.",
-                    "Expected it to know the shape of its input.",
-                    "call it on data first, or begin the model with Input(shape)",
-                )
-            )
-        return sum(int(weight.numel()) for weight in self.weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return the values of `weights` as NumPy arrays, in the same order."""
-        return [to_numpy(weight) for weight in self.weights]
-
-    def set_weights(self, weights: list[Any]) -> None:
-        """Overwrite the values of `weights` with arrays of the same shapes.
-
-        Raises:
-            ValueError: Their number or a shape differs.
-        """
-        mine = self.weights
-        if len(mine) != len(weights):
-            raise ValueError(
-                explain(
-                    f"{self.label} has {len(mine)} weights and set_weights got {len(weights)} arrays.",
-                    "Expected one array per weight, in the order of get_weights().",
-                    "build the layer before set_weights()" if not self.built else "set_weights(other.get_weights())",
-                )
-            )
-        for weight, value in zip(mine, weights):
-            if tuple(weight.shape) != tuple(np.shape(value)):
-                raise ValueError(
-                    explain(
-                        f"{self.label}: weight '{getattr(weight, 'path', 'weight')}' has shape {tuple(weight.shape)}, "
-                        f"set_weights got {tuple(np.shape(value))}.",
-                        "Expected arrays of the same shapes as get_weights() returns.",
-                        "set_weights(other.get_weights()) from a layer with the same settings",
-                    )
-                )
-        with torch.no_grad():
-            for weight, value in zip(mine, weights):
-                weight.copy_(torch.as_tensor(np.asarray(value) if not isinstance(value, torch.Tensor) else value))
-
-    def save_own_variables(self, store: Any) -> None:
-        """Put this layer's own weights into `store` as arrays named "0", "1", ..."""
-        for index, weight in enumerate(self._stored_variables()):
-            store[str(index)] = to_numpy(weight)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Read this layer's own weights back from `store`."""
-        mine = self._stored_variables()
-        if len(store.keys()) != len(mine):
-            raise ValueError(
-                explain(
-                    f"{self.label} has {len(mine)} weights and the file holds {len(store.keys())} for it.",
-                    "Expected the same number.",
-                    "load into a model with the same layers and settings"
-                    if self.built
-                    else "build the model before loading: call it on data, or begin it with Input(shape)",
-                )
-            )
-        for index, weight in enumerate(mine):
-            value = np.asarray(store[str(index)])
-            if tuple(value.shape) != tuple(weight.shape):
-                raise ValueError(
-                    explain(
-                        f"{self.label}: weight '{weight.path}' has shape {tuple(weight.shape)}, "
-                        f"the file holds {tuple(value.shape)}.",
-                        "Expected the same shape.",
-                        "load into a model with the same layers and settings",
-                    )
-                )
-            weight.assign(torch.as_tensor(value))
-
-    def _stored_variables(self) -> list[Variable]:
-        own = [weight for weight in self._own_variables if weight._own_trainable]
-        return own + [weight for weight in self._own_variables if not weight._own_trainable]
-
-    # --- losses ----------------------------------------------------------------------
-
-    def add_loss(self, loss: Any) -> None:
-        """Add a scalar (or a list of them) to the loss; call it within `call`."""
-        for one in tree.flatten(loss):
-            if callable(one) and not isinstance(one, torch.Tensor):
-                raise TypeError(
-                    explain(
-                        f"{self.label}: add_loss got a function.",
-                        "Expected a tensor with one number.",
-                        "self.add_loss(0.01 * x.square().mean()) within call()",
-                    )
-                )
-            if symbolic.state.active:
-                continue
-            self._losses.append(one)
-            _Added.count += 1
-
-    @property
-    def losses(self) -> list[Any]:
-        """What `add_loss`, activity and weight regularizers added, as scalars."""
-        found = []
-        for layer in self._flatten_layers():
-            if isinstance(layer, Layer):
-                found += layer._losses
-        found += [w.regularizer(w) for w in self.trainable_weights if getattr(w, "regularizer", None) is not None]
-        return found
-
-    def _clear_losses(self) -> None:
-        for layer in self._flatten_layers():
-            if isinstance(layer, Layer):
-                layer._losses.clear()
-
     # --- calling ---------------------------------------------------------------------
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
@@ -520,7 +154,7 @@ class Layer(torch.nn.Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if "_nodes" not in self.__dict__:
-            raise AttributeError(_init_first(self, "_nodes"))
+            raise AttributeError(init_first(self, "_nodes"))
         if len(args) == 1 and not kwargs and self.built and type(args[0]) is torch.Tensor:
             if self.input_spec is not None:
                 check_inputs(self, [tuple(args[0].shape)])
@@ -636,9 +270,15 @@ class Layer(torch.nn.Module):
 
     # --- building --------------------------------------------------------------------
 
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape (None where a size is unknown).
+
+        Override it in a layer of your own that has weights.
+        """
+
     def _build_for(self, args: Any, kwargs: Any) -> None:
         """Build from the shapes of the arguments of a call."""
-        structures = {name: value for name, value in zip(self._call_parameters, args)}
+        structures = dict(zip(self._call_parameters, args))
         structures.update({name: value for name, value in kwargs.items() if name in self._call_parameters})
         shapes = {}
         for name, value in structures.items():
@@ -669,9 +309,9 @@ class Layer(torch.nn.Module):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the shapes that `get_build_config` returned."""
         if config.get("shapes_dict"):
-            self.build(**{name: _as_tuples(shape) for name, shape in config["shapes_dict"].items()})
+            self.build(**{name: as_tuples(shape) for name, shape in config["shapes_dict"].items()})
         elif config.get("input_shape") is not None:
-            self.build(_as_tuples(config["input_shape"]))
+            self.build(as_tuples(config["input_shape"]))
 
     # --- symbolic calls --------------------------------------------------------------
 
@@ -682,7 +322,9 @@ class Layer(torch.nn.Module):
                 with symbolic.at_home():
                     self._build_for(args, kwargs)
             if self.input_spec is not None and args:
-                check_inputs(self, [leaf.shape if isinstance(leaf, torch.Tensor) else None for leaf in tree.flatten(args[0])])
+                check_inputs(
+                    self, [leaf.shape if isinstance(leaf, torch.Tensor) else None for leaf in tree.flatten(args[0])]
+                )
             outputs = symbolic.run_on_probes(self, args, kwargs)
         except Exception as error:
             if symbolic.is_explained(error):
@@ -708,7 +350,9 @@ class Layer(torch.nn.Module):
         what = str(error).strip().split("\n")[0] or type(error).__name__
         place = _line_of_the_user(error)
         shown = str(shapes[0]) if len(shapes) == 1 else str(shapes)
-        kind = type(error) if type(error) in (ValueError, TypeError, NotImplementedError, AttributeError) else ValueError
+        kind = (
+            type(error) if type(error) in (ValueError, TypeError, NotImplementedError, AttributeError) else ValueError
+        )
         return kind(
             explain(
                 f"{self.label} got an input of shape {shown}, and its call() failed: {what}.",
@@ -720,11 +364,6 @@ class Layer(torch.nn.Module):
     def explain_input(self, shape: Any) -> str:
         """Return the line to type when an input of `shape` does not fit this layer."""
         return f"give {self.name} an input that fits, or change its settings"
-
-    @property
-    def label(self) -> str:
-        """Class and name, as messages say it: `Dense 'dense_1'`."""
-        return f"{type(self).__name__} '{self.name}'"
 
     @property
     def input(self) -> Any:
@@ -750,7 +389,7 @@ class Layer(torch.nn.Module):
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the shape of the output for an input shape, by running `call` without data."""
         shape = args[0] if args else next(iter(kwargs.values()))
-        spec = tree.map_structure(lambda leaf: leaf, _symbols(shape, self.compute_dtype))
+        spec = tree.map_structure(lambda leaf: leaf, symbols(shape, self.compute_dtype))
         outputs = self.compute_output_spec(spec)
         return tree.map_structure(lambda leaf: leaf.shape, outputs)
 
@@ -821,74 +460,14 @@ def _built_once(build: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(build)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
-        shapes = {p.name: _as_tuples(value) for p, value in zip(parameters, args)}
-        shapes.update({name: _as_tuples(value) for name, value in kwargs.items()})
+        shapes = {p.name: as_tuples(value) for p, value in zip(parameters, args)}
+        shapes.update({name: as_tuples(value) for name, value in kwargs.items()})
         with symbolic.at_home():
-            build(self, *[_as_tuples(value) for value in args], **{k: _as_tuples(v) for k, v in kwargs.items()})
+            build(self, *[as_tuples(value) for value in args], **{k: as_tuples(v) for k, v in kwargs.items()})
         self._build_shapes = shapes
         self.built = True
 
     return wrapped
-
-
-def _as_tuples(shape: Any) -> Any:
-    """Return a shape, or a structure of shapes, with each shape as a tuple."""
-    if isinstance(shape, (list, tuple)):
-        if all(size is None or isinstance(size, (int, np.integer)) for size in shape):
-            return tuple(shape)
-        return type(shape)(_as_tuples(part) for part in shape) if not isinstance(shape, torch.Size) else tuple(shape)
-    if isinstance(shape, dict):
-        return {key: _as_tuples(part) for key, part in shape.items()}
-    return shape
-
-
-def _symbols(shape: Any, dtype: str) -> Any:
-    shape = _as_tuples(shape)
-    if isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape):
-        return symbolic.SymbolicTensor(shape, dtype)
-    if isinstance(shape, dict):
-        return {key: _symbols(part, dtype) for key, part in shape.items()}
-    return [_symbols(part, dtype) for part in shape]
-
-
-def shape_of(tensor: torch.Tensor) -> tuple[int | None, ...]:
-    """Return a tensor's shape, with None for the batch while shapes are being found."""
-    if isinstance(tensor, symbolic.SymbolicTensor):
-        return tensor.shape
-    shape = tuple(tensor.shape)
-    return (None, *shape[1:]) if shape and (symbolic.state.active or tensor.is_meta) else shape
-
-
-def masks_of(structure: Any) -> Any:
-    """Return the masks of the tensors in a structure, in the same structure; None if there are none."""
-    leaves = [getattr(leaf, "_keras_mask", None) for leaf in tree.flatten(structure)]
-    return tree.pack(structure, leaves) if any(leaf is not None for leaf in leaves) else None
-
-
-def to_numpy(weight: torch.Tensor) -> np.ndarray:
-    """Return a tensor's value as a NumPy copy; bfloat16 becomes float32."""
-    weight = weight.detach()
-    if weight.dtype is torch.bfloat16:
-        weight = weight.float()
-    return weight.cpu().numpy().copy()
-
-
-def _free_name(taken: Any, wanted: str) -> str:
-    wanted = wanted.replace(".", "_")
-    if wanted not in taken:
-        return wanted
-    count = 1
-    while f"{wanted}_{count}" in taken:
-        count += 1
-    return f"{wanted}_{count}"
-
-
-def _init_first(layer: Any, name: str) -> str:
-    return explain(
-        f"{type(layer).__name__}: '{name}' was used before super().__init__() had run.",
-        "Expected super().__init__() in the first line of __init__.",
-        "def __init__(self, **kwargs): super().__init__(**kwargs)",
-    )
 
 
 def raise_unknown_arguments(cls: type, kwargs: dict[str, Any]) -> None:

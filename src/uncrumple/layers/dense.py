@@ -87,7 +87,11 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        outputs = functional.linear(inputs, self.kernel.t(), self.bias)  # (..., features) -> (..., units)
+        # (..., features) -> (..., units); for two axes addmm spares a transpose and its gradient
+        if self.use_bias and inputs.dim() == 2:
+            outputs = torch.addmm(self.bias, inputs, self.kernel)
+        else:
+            outputs = functional.linear(inputs, self.kernel.t(), self.bias)
         return self.activation(outputs) if self._activates else outputs
 
     def explain_input(self, shape: Any) -> str:

@@ -76,6 +76,9 @@ class SymbolicTensor(torch.Tensor):
     """
 
     keras_history: tuple[Any, int, int]
+    _probes: tuple[torch.Tensor, torch.Tensor]
+    _known_shape: Shape
+    _own_name: str | None
 
     @staticmethod
     def __new__(
@@ -165,8 +168,9 @@ _PLAIN = {
 }
 
 
-# Replaced by layers/operation.py, which makes a layer of a torch function.
-record_operation: Callable[[Any, Any, Any], Any]
+def record_operation(function: Any, args: Any, kwargs: Any) -> Any:
+    """Make a layer of a torch function; layers/operation.py puts the real one here."""
+    raise NotImplementedError(explain("Operations are not loaded.", "Expected uncrumple.layers.", "import uncrumple.layers"))
 
 
 def _no_numbers(tensor: SymbolicTensor, what: str) -> TypeError:

@@ -140,11 +140,15 @@ class Graph:
         for node in self.nodes:
             if all(id(tensor) in slots for tensor in node.outputs):
                 continue
-            args = tree.map_structure(lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.args)
+            args = tree.map_structure(
+                lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.args
+            )
             kwargs = tree.map_structure(
                 lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.kwargs
             )
-            kwargs = {key: value for key, value in kwargs.items() if not (key in ("mask", "training") and value is None)}
+            kwargs = {
+                key: value for key, value in kwargs.items() if not (key in ("mask", "training") and value is None)
+            }
             outs = []
             for tensor in node.outputs:
                 slots[id(tensor)] = count
@@ -170,7 +174,7 @@ class Graph:
         # A chain of simple steps, as in a Sequential, needs no slots at all.
         chain = len(self.flat_inputs) == 1 and self._single
         position = 0
-        for layer, plain, source, target, rest in steps:
+        for _, plain, source, target, rest in steps:
             chain = chain and plain and rest is None and source == position
             position = target if isinstance(target, int) else -1
         self._chain = [step[0] for step in steps] if chain and self._output_slots[0] == position else None
@@ -195,7 +199,9 @@ class Graph:
             else:
                 args, kwargs = rest
                 args = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, args)
-                kwargs = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, kwargs)
+                kwargs = tree.map_structure(
+                    lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, kwargs
+                )
                 out = _enter(layer, *args, **kwargs) if plain else layer(*args, **kwargs)
             if isinstance(target, int):
                 values[target] = out
@@ -289,7 +295,9 @@ def explain_shape(model_name: str, input_name: str, wanted: Any, given: tuple[in
         fix = f"build the model with Input({tuple(given[1:])})"
     return explain(
         f"Model '{model_name}' got an array of shape {given} for its input '{input_name}'.",
-        f"Expected {tuple(wanted)}, where None is any number of samples." if wanted[0] is None else f"Expected {tuple(wanted)}.",
+        f"Expected {tuple(wanted)}, where None is any number of samples."
+        if wanted[0] is None
+        else f"Expected {tuple(wanted)}.",
         fix,
     )
 

@@ -18,7 +18,9 @@ from uncrumple.core.dtypes import dtype_policy
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data.batches import EndlessEpochs, make_batches, unpack_x_y_sample_weight
 from uncrumple.layers import symbolic
-from uncrumple.layers.base import Layer, _Added, _symbols
+from uncrumple.layers.base import Layer
+from uncrumple.layers.shapes import symbols
+from uncrumple.layers.weights import Added
 from uncrumple.models.graph import Graph
 from uncrumple.training import checks, loop
 from uncrumple.training.compiled import CompiledLoss, CompiledMetrics
@@ -104,9 +106,9 @@ class Model(Layer, loop.Steps):
     # --- calling -----------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._seen_losses != _Added.count:
+        if self._seen_losses != Added.count:
             self._clear_losses()
-            self._seen_losses = _Added.count
+            self._seen_losses = Added.count
         return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
@@ -129,7 +131,7 @@ class Model(Layer, loop.Steps):
     def build(self, input_shape: Any) -> None:
         """Make all weights for inputs of this shape, by running `call` without data."""
         if self._graph is None:
-            self._trace(_symbols(input_shape, self.compute_dtype))
+            self._trace(symbols(input_shape, self.compute_dtype))
 
     def _trace(self, inputs: Any) -> Any:
         """Run on symbolic inputs, so that every layer inside is built; return symbolic outputs."""
@@ -160,7 +162,9 @@ class Model(Layer, loop.Steps):
         """The layers of the model, in order."""
         if self._graph is not None:
             return list(self._graph.layers)
-        return [layer for layer in self._flatten_layers(include_self=False, recursive=False) if isinstance(layer, Layer)]
+        return [
+            layer for layer in self._flatten_layers(include_self=False, recursive=False) if isinstance(layer, Layer)
+        ]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """Return a layer by its name or its place.
@@ -170,7 +174,11 @@ class Model(Layer, loop.Steps):
         """
         if (name is None) == (index is None):
             raise ValueError(
-                explain("get_layer got both a name and an index, or neither.", "Expected one of them.", 'model.get_layer("dense")')
+                explain(
+                    "get_layer got both a name and an index, or neither.",
+                    "Expected one of them.",
+                    'model.get_layer("dense")',
+                )
             )
         if index is not None:
             if not -len(self.layers) <= index < len(self.layers):
@@ -231,12 +239,12 @@ class Model(Layer, loop.Steps):
         if self._regularized is None:
             self._regularized = [w for w in self.weights if getattr(w, "regularizer", None) is not None]
         found: list[Any] = []
-        if self._seen_losses != _Added.count:
+        if self._seen_losses != Added.count:
             for layer in self._flatten_layers():
                 if isinstance(layer, Layer):
                     found += layer._losses
             self._clear_losses()
-            self._seen_losses = _Added.count
+            self._seen_losses = Added.count
         found += [weight.regularizer(weight) for weight in self._regularized if weight.requires_grad]
         return found
 
@@ -340,7 +348,9 @@ class Model(Layer, loop.Steps):
             CompiledMetrics(metrics, weighted_metrics, self.output_names) if metrics or weighted_metrics else None
         )
         self._loss_tracker = metrics_room.Mean(name="loss")
-        self._when_testing = {"training": False} if "training" in inspect.signature(self.compute_loss).parameters else {}
+        self._when_testing = (
+            {"training": False} if "training" in inspect.signature(self.compute_loss).parameters else {}
+        )
         self._metrics_cache = None
         self._trainable_when_compiled = self._trainable_state()
         self.compiled = True
@@ -424,12 +434,14 @@ class Model(Layer, loop.Steps):
         x, y, sample_weight, validation_data = checks.split_for_validation(
             x, y, sample_weight, validation_data, validation_split
         )
-        training = make_batches(
-            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
-        )
+        training = make_batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
         validation = None
         if validation_data is not None:
-            parts = unpack_x_y_sample_weight(validation_data) if isinstance(validation_data, (tuple, list)) else (validation_data, None, None)
+            parts = (
+                unpack_x_y_sample_weight(validation_data)
+                if isinstance(validation_data, (tuple, list))
+                else (validation_data, None, None)
+            )
             streams = not isinstance(validation_data, (tuple, list))
             validation = make_batches(*parts, batch_size=None if streams else validation_batch_size or batch_size)
         self._prepare(training, validation, learn=True)
@@ -515,7 +527,12 @@ class Model(Layer, loop.Steps):
         return logs if return_dict else self._in_order(logs)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """Return the outputs for data, as NumPy arrays.
 

@@ -8,13 +8,15 @@ import torch
 
 from uncrumple.core import registry, tree
 from uncrumple.core.errors import explain, unknown_argument
-from uncrumple.layers.base import Layer, _as_tuples
+from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
+from uncrumple.layers.shapes import as_tuples
 from uncrumple.layers.symbolic import SymbolicTensor
 from uncrumple.layers.wrappers import TorchModuleWrapper
 from uncrumple.models.functional import Functional
 from uncrumple.models.graph import Graph
 from uncrumple.models.model import Model
+
 
 class Sequential(Model):
     """A stack of layers: the output of each is the input of the next.
@@ -58,7 +60,11 @@ class Sequential(Model):
             layer = TorchModuleWrapper(layer)
         if not isinstance(layer, Layer):
             wrong = f"the class {layer.__name__}" if isinstance(layer, type) else f"{layer!r}, a {type(layer).__name__}"
-            fix = f"model.add({layer.__name__}(...))" if isinstance(layer, type) else 'model.add(Dense(10, activation="relu"))'
+            fix = (
+                f"model.add({layer.__name__}(...))"
+                if isinstance(layer, type)
+                else 'model.add(Dense(10, activation="relu"))'
+            )
             raise TypeError(explain(f"Sequential '{self.name}' got {wrong}.", "Expected a layer.", fix))
         if any(layer.name == known.name for known in self._stack):
             raise ValueError(
@@ -125,7 +131,9 @@ class Sequential(Model):
     def pop(self, rebuild: bool = True) -> Any:
         """Remove the last layer and return it."""
         if not self.layers:
-            raise ValueError(explain(f"Sequential '{self.name}' is empty.", "Expected a layer to remove.", "model.add(layer) first"))
+            raise ValueError(
+                explain(f"Sequential '{self.name}' is empty.", "Expected a layer to remove.", "model.add(layer) first")
+            )
         layer = self._stack.pop()
         for key, part in list(self._modules.items()):
             if part is layer:
@@ -150,7 +158,7 @@ class Sequential(Model):
         """
         if self._graph is not None or input_shape is None or not self.layers:
             return
-        shape = _as_tuples(input_shape)
+        shape = as_tuples(input_shape)
         if not isinstance(shape, tuple) or any(isinstance(part, (tuple, list, dict)) for part in shape):
             raise ValueError(
                 explain(

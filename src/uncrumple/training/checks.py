@@ -37,16 +37,14 @@ def check_identifiers(loss: Any, metrics: Any, weighted_metrics: Any) -> None:
     """Look up every name that `compile` got, so that a misspelling is found there and not in `fit`."""
     shaped = ("accuracy", "acc", "crossentropy", "ce")
     for one in tree.flatten(loss):
-        if isinstance(one, str) and one.lower() not in shaped:
-            losses_room.get(one)
-        elif one is not None and not callable(one) and not isinstance(one, (str, losses_room.Loss)):
+        if (isinstance(one, str) and one.lower() not in shaped) or (
+            one is not None and not callable(one) and not isinstance(one, (str, losses_room.Loss))
+        ):
             losses_room.get(one)
     for argument, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
         if isinstance(given, str) or (given is not None and callable(given) and not isinstance(given, (list, dict))):
             shown = repr(given) if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
-            raise ValueError(
-                explain(f"compile got {argument}={shown}.", "Expected a list.", f"{argument}=[{shown}]")
-            )
+            raise ValueError(explain(f"compile got {argument}={shown}.", "Expected a list.", f"{argument}=[{shown}]"))
         for one in tree.flatten(given):
             if isinstance(one, str) and one.lower() not in shaped:
                 metrics_room.get(one)
@@ -81,21 +79,33 @@ def check_fit_arguments(**given: Any) -> None:
             explain(
                 f"fit got validation_split={share!r}.",
                 "Expected a share of the samples: at least 0, less than 1.",
-                f"validation_split={share / 100:g}" if isinstance(share, numbers.Real) and 2 <= share < 100 else "validation_split=0.2",
+                f"validation_split={share / 100:g}"
+                if isinstance(share, numbers.Real) and 2 <= share < 100
+                else "validation_split=0.2",
             )
         )
     if given["verbose"] not in ("auto", 0, 1, 2, True, False):
         raise ValueError(
-            explain(f"fit got verbose={given['verbose']!r}.", 'Expected 0, 1, 2 or "auto".', "verbose=2 for one line per epoch")
+            explain(
+                f"fit got verbose={given['verbose']!r}.",
+                'Expected 0, 1, 2 or "auto".',
+                "verbose=2 for one line per epoch",
+            )
         )
     freq = given["validation_freq"]
     if not (isinstance(freq, numbers.Integral) and freq >= 1) and not isinstance(freq, (list, tuple, set, range)):
         raise ValueError(
-            explain(f"fit got validation_freq={freq!r}.", "Expected a whole number of at least 1, or a list of epochs.", "validation_freq=1")
+            explain(
+                f"fit got validation_freq={freq!r}.",
+                "Expected a whole number of at least 1, or a list of epochs.",
+                "validation_freq=1",
+            )
         )
 
 
-def split_for_validation(x: Any, y: Any, sample_weight: Any, validation_data: Any, share: float) -> tuple[Any, Any, Any, Any]:
+def split_for_validation(
+    x: Any, y: Any, sample_weight: Any, validation_data: Any, share: float
+) -> tuple[Any, Any, Any, Any]:
     """Cut the validation part off the end of arrays, if `validation_split` asks for it."""
     if not share or validation_data is not None:
         if isinstance(validation_data, (tuple, list)) and len(validation_data) not in (1, 2, 3):
@@ -150,8 +160,12 @@ def check_data(model: Any, batches: Any, x_name: str, y_name: str) -> None:
     The shapes are settled once for each set of shapes; values are read whenever new arrays come.
     """
     x, y, sample_weight = unpack_x_y_sample_weight(batches.first())
-    whole = (batches.x, batches.y, batches.sample_weight) if isinstance(batches, ArrayBatches) else (x, y, sample_weight)
-    signature = tree.map_structure(lambda leaf: (tuple(leaf.shape[1:]), leaf.dtype) if leaf is not None else None, (x, y, sample_weight))
+    whole = (
+        (batches.x, batches.y, batches.sample_weight) if isinstance(batches, ArrayBatches) else (x, y, sample_weight)
+    )
+    signature = tree.map_structure(
+        lambda leaf: (tuple(leaf.shape[1:]), leaf.dtype) if leaf is not None else None, (x, y, sample_weight)
+    )
     known = model.__dict__.setdefault("_signatures_seen", {})
     key = (str(signature), id(model._compile_loss), id(model._compile_metrics))
     if key in known and isinstance(batches, ArrayBatches) and batches.steps == 1:
@@ -211,7 +225,9 @@ def check_finite(structure: Any, name: str) -> None:
         where = bad.nonzero()[0].tolist()
         what = "NaN" if torch.isnan(leaf[tuple(where)]) else "infinity"
         shown = name if not tree.is_nested(structure) else f"{name}[{position}]"
-        place = f"row {where[0]}" + (f", column {where[1]}" if leaf.ndim == 2 else f", at {tuple(where[1:])}" if leaf.ndim > 2 else "")
+        place = f"row {where[0]}" + (
+            f", column {where[1]}" if leaf.ndim == 2 else f", at {tuple(where[1:])}" if leaf.ndim > 2 else ""
+        )
         rows = int(bad.reshape(bad.shape[0], -1).any(1).sum())
         columns = sorted(set(bad.nonzero()[:, 1].tolist())) if leaf.ndim == 2 else []
         inside = f" in column{'s' * (len(columns) != 1)} {', '.join(map(str, columns[:5]))}" if columns else ""
@@ -251,7 +267,9 @@ def check_embeddings(model: Any, structure: Any, name: str) -> None:
             rows = getattr(layer, "input_dim", None)
             if type(layer).__name__ != "Embedding" or rows is None:
                 continue
-            if not any(tensor is source for node in layer._nodes if node in model._graph.depths for source in node.inputs):
+            if not any(
+                tensor is source for node in layer._nodes if node in model._graph.depths for source in node.inputs
+            ):
                 continue
             leaf = given[index]
             low, high = int(leaf.min()), int(leaf.max())
@@ -262,7 +280,9 @@ def check_embeddings(model: Any, structure: Any, name: str) -> None:
                     explain(
                         f"{name} holds the index {bad} (first bad row: {row}), and {layer.label} has {rows} rows.",
                         f"Expected indices from 0 to {rows - 1}.",
-                        f"Embedding(input_dim={high + 1}, ...)" if low >= 0 else f"check what made {name}: indices count from 0",
+                        f"Embedding(input_dim={high + 1}, ...)"
+                        if low >= 0
+                        else f"check what made {name}: indices count from 0",
                     )
                 )
 
@@ -270,7 +290,12 @@ def check_embeddings(model: Any, structure: Any, name: str) -> None:
 def warn_if_unscaled(model: Any, structure: Any, name: str) -> None:
     """Warn about images whose numbers run to 255 and that nothing scales down."""
     for leaf in tree.flatten(structure):
-        if leaf is None or leaf.ndim < 2 or (leaf.ndim == 2 and leaf.shape[1] < 64) or leaf.ndim == 3 and leaf.dtype != torch.uint8:
+        if (
+            leaf is None
+            or leaf.ndim < 2
+            or (leaf.ndim == 2 and leaf.shape[1] < 64)
+            or (leaf.ndim == 3 and leaf.dtype != torch.uint8)
+        ):
             continue
         part = leaf[:256]
         low, high = float(part.min()), float(part.max())
@@ -397,14 +422,20 @@ def _kind(loss: Any) -> str | None:
 def _check_same_shape(y: torch.Tensor, output: torch.Tensor, where: str, kind: str) -> None:
     wanted = tuple(output.shape)[1:]
     given = tuple(y.shape)[1:]
-    if given == wanted or (wanted and wanted[-1] == 1 and given == wanted[:-1]) or (given and given[-1] == 1 and given[:-1] == wanted):
+    if (
+        given == wanted
+        or (wanted and wanted[-1] == 1 and given == wanted[:-1])
+        or (given and given[-1] == 1 and given[:-1] == wanted)
+    ):
         return
     units = given[-1] if given else 1
     raise ValueError(
         explain(
             f"{where} has shape {tuple(y.shape)}, and the model's output has shape {(None, *wanted)}; {kind} compares them number by number.",
             f"Expected {where} of shape {(y.shape[0], *wanted)}.",
-            f"let the last layer have {units} unit{'s' * (units != 1)}: Dense({units})" if len(given) <= 1 else f"reshape {where} to {(y.shape[0], *wanted)}",
+            f"let the last layer have {units} unit{'s' * (units != 1)}: Dense({units})"
+            if len(given) <= 1
+            else f"reshape {where} to {(y.shape[0], *wanted)}",
         )
     )
 
@@ -447,7 +478,11 @@ def _check_class_numbers(y: torch.Tensor, output: torch.Tensor, where: str, loss
         fix = f"{where} - 1"
         expected = f"Expected numbers from 0 to {classes - 1}, as the output has {classes} units."
     else:
-        fix = f"Dense({high + 1}, ...) as the last layer" if low >= 0 else f"names, {where} = np.unique({where}, return_inverse=True)"
+        fix = (
+            f"Dense({high + 1}, ...) as the last layer"
+            if low >= 0
+            else f"names, {where} = np.unique({where}, return_inverse=True)"
+        )
         expected = f"Expected numbers from 0 to {classes - 1}: the output has {classes} units."
     raise ValueError(explain(f"{where} holds class numbers from {low} to {high}.", expected, fix))
 
@@ -490,7 +525,7 @@ def _check_one_hot(y: torch.Tensor, output: torch.Tensor, where: str) -> None:
 
 def _check_binary(y: torch.Tensor, output: torch.Tensor, where: str) -> None:
     units = output.shape[-1]
-    if y.ndim < output.ndim and units > 1 or (y.ndim == output.ndim and y.shape[-1] == 1 and units > 1):
+    if (y.ndim < output.ndim and units > 1) or (y.ndim == output.ndim and y.shape[-1] == 1 and units > 1):
         raise ValueError(
             explain(
                 f"{where} has shape {tuple(y.shape)}, and the output has {units} units; binary_crossentropy asks each unit a yes-or-no question.",
@@ -502,7 +537,11 @@ def _check_binary(y: torch.Tensor, output: torch.Tensor, where: str) -> None:
     low, high = float(y.min()), float(y.max())
     if low < 0 or high > 1:
         two = y.unique().numel() == 2
-        fix = f"{where} = ({where} == {high:g}).astype('float32')" if two else 'loss="sparse_categorical_crossentropy" with one unit per class'
+        fix = (
+            f"{where} = ({where} == {high:g}).astype('float32')"
+            if two
+            else 'loss="sparse_categorical_crossentropy" with one unit per class'
+        )
         raise ValueError(
             explain(f"{where} holds numbers from {low:g} to {high:g}.", "Expected 0 for no and 1 for yes.", fix)
         )

@@ -232,7 +232,12 @@ class CompiledMetrics(metrics_room.Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if not self.built:
             self.build(y_true, y_pred)
-        if self._single and not self._any_weighted and isinstance(y_true, torch.Tensor) and isinstance(y_pred, torch.Tensor):
+        if (
+            self._single
+            and not self._any_weighted
+            and isinstance(y_true, torch.Tensor)
+            and isinstance(y_pred, torch.Tensor)
+        ):
             for update in self._updates:
                 update(y_true, y_pred)
             return

@@ -11,7 +11,16 @@ from uncrumple.core import tree
 
 # Layers that hand on the numbers they get, so that the activation before them still holds.
 _PASSES_ON = ("Dropout", "Reshape", "Identity", "Permute", "RepeatVector", "GaussianNoise", "Flatten")
-_SCALES = ("Rescaling", "Normalization", "BatchNormalization", "LayerNormalization", "GroupNormalization", "Embedding", "TorchModuleWrapper", "Lambda")
+_SCALES = (
+    "Rescaling",
+    "Normalization",
+    "BatchNormalization",
+    "LayerNormalization",
+    "GroupNormalization",
+    "Embedding",
+    "TorchModuleWrapper",
+    "Lambda",
+)
 
 
 def activation_of_output(model: Any, index: int, x: Any = None) -> str | None:
@@ -70,7 +79,7 @@ def _activation_by_values(model: Any, x: Any) -> str | None:
 
 def starts_with_scaling(model: Any) -> bool:
     """Return whether one of the first layers brings numbers into a common range."""
-    layers = [layer for layer in model._flatten_layers(include_self=False) if not type(layer).__name__ == "InputLayer"]
+    layers = [layer for layer in model._flatten_layers(include_self=False) if type(layer).__name__ != "InputLayer"]
     first = layers if model._graph is None else layers[:4]
     known = any(type(layer).__name__ in _SCALES for layer in first)
     # `inputs / 255` in a functional model
