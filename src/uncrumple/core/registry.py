@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncrumple.core.dtypes import DTypePolicy, dtype_name
+from uncrumple.core import sharing
+from uncrumple.core.dtypes import TORCH_DTYPES, DTypePolicy, dtype_name
 from uncrumple.core.errors import explain, unknown_name
 
 # {"layers": {"Dense": Dense, ...}, "losses": {...}, ...}
@@ -114,7 +115,9 @@ class CustomObjectScope(contextlib.AbstractContextManager):
         return self
 
     def __exit__(self, *_: Any) -> None:
-        _scopes.remove(self.custom_objects)
+        # By identity: two scopes may hold equal names.
+        place = max(index for index, scope in enumerate(_scopes) if scope is self.custom_objects)
+        del _scopes[place]
 
 
 custom_object_scope = CustomObjectScope
@@ -186,21 +189,19 @@ def serialize_keras_object(thing: Any) -> Any:
         return {"class_name": "__bytes__", "config": {"value": thing.decode()}}
     if isinstance(thing, torch.Size):
         return [int(size) for size in thing]
-    if isinstance(thing, tuple):
-        return {"class_name": "__tuple__", "config": {"value": [serialize_keras_object(part) for part in thing]}}
-    if isinstance(thing, list):
-        return [serialize_keras_object(part) for part in thing]
+    if isinstance(thing, (list, tuple)):
+        parts = [serialize_keras_object(part) for part in thing]
+        return tuple(parts) if isinstance(thing, tuple) else parts
     if isinstance(thing, dict):
         return {key: serialize_keras_object(value) for key, value in thing.items()}
     if thing is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(thing, slice):
-        parts = {"start": thing.start, "stop": thing.stop, "step": thing.step}
-        return {
-            "class_name": "__slice__",
-            "config": {key: serialize_keras_object(value) for key, value in parts.items()},
-        }
+        ends = {"start": thing.start, "stop": thing.stop, "step": thing.step}
+        return {"class_name": "__slice__", "config": serialize_dict(ends)}
     if isinstance(thing, np.ndarray):
+        if thing.ndim == 0:
+            return thing.item()
         return {"class_name": "__numpy__", "config": {"value": thing.tolist(), "dtype": thing.dtype.name}}
     if isinstance(thing, torch.dtype):
         return dtype_name(thing)
@@ -256,11 +257,14 @@ def _serialize_object(thing: Any) -> dict[str, Any]:
         builtin = "keras"
     registered = getattr(cls, "_keras_registered_name", None) if builtin else get_registered_name(cls)
     out: dict[str, Any] = {
-        "module": builtin or cls.__module__,
+        # Where a script's own class lives is not known to whoever opens the file.
+        "module": builtin or (None if cls.__module__ == "__main__" else cls.__module__),
         "class_name": cls.__name__,
         "config": serialize_dict(thing.get_config()),
         "registered_name": registered,
     }
+    if not isinstance(thing, DTypePolicy):
+        sharing.note_written(thing, out)
     if hasattr(thing, "get_build_config"):
         build_config = thing.get_build_config()
         if build_config is not None:
@@ -299,6 +303,8 @@ _CATEGORIES_BY_DEPTH = (
     ("keras.src.dtype_policies", "dtype_policies"),
     ("keras.dtype_policies", "dtype_policies"),
 )
+# Parts of module names that say nothing about the room.
+_PACKAGES = ("keras", "src", "tf_keras", "tf", "tensorflow", "python", "uncrumple")
 # Optimizers that one backend's files name by a class of its own.
 _BACKEND_CLASS = "Torch"
 
@@ -308,7 +314,7 @@ def _find_builtin(module: str, class_name: str) -> Any:
         return DTypePolicy
     category = next((c for prefix, c in _CATEGORIES_BY_DEPTH if f"{module}.".startswith(prefix + ".")), None)
     if category is None:
-        parts = [part for part in module.split(".") if part not in ("keras", "src", "tf", "tensorflow", "python")]
+        parts = [part for part in module.split(".") if part not in _PACKAGES]
         category = parts[0] if parts else "models"
     table = _builtins.get(category, {})
     found = table.get(class_name)
@@ -354,6 +360,9 @@ def deserialize_keras_object(
         return special(inner)
     if class_name == "function":
         return _find_function(config)
+    shared = sharing.made_before(config)
+    if shared is not None:
+        return shared
     cls = _find_class(config)
     if not hasattr(cls, "from_config"):
         raise TypeError(
@@ -370,29 +379,29 @@ def deserialize_keras_object(
     compile_config = config.get("compile_config")
     if compile_config and hasattr(made, "compile_from_config"):
         made.compile_from_config(compile_config)
+    sharing.note_made(made, config)
     return made
 
 
 def _find_class(config: dict[str, Any]) -> Any:
     class_name = config["class_name"]
     module = config.get("module") or ""
-    registered = config.get("registered_name")
-    if registered and registered != class_name:
-        found = get_registered_object(registered)
-        if found is not None:
-            return found
-    found = get_registered_object(class_name)
+    registered = config.get("registered_name", class_name)
+    built_in = module.split(".")[0] in ("keras", "tf_keras", "tensorflow", "uncrumple")
+    found = None if registered is None else get_registered_object(registered)
+    if found is None and built_in:
+        found = _find_builtin(module, class_name)
+    if found is None:
+        found = get_registered_object(class_name)
     if found is not None:
         return found
-    if module.split(".")[0] in ("keras", "tf_keras", "tensorflow", "uncrumple", ""):
-        found = _find_builtin(module, class_name)
-        if found is not None:
-            return found
+    if built_in:
         known = {name for table in _builtins.values() for name, thing in table.items() if isinstance(thing, type)}
         raise TypeError(unknown_name(f"class in the file (module '{module}')", class_name, known))
+    of_module = f" of module '{module}'" if module else ""
     raise TypeError(
         explain(
-            f"The file names the class '{registered or class_name}' of module '{module}', which is not built in.",
+            f"The file names the class '{registered or class_name}'{of_module}, which is not built in.",
             "Expected it to be registered before loading; loading never imports code.",
             f"load_model(path, custom_objects={{'{class_name}': {class_name}}})",
         )
@@ -420,18 +429,29 @@ def _refuse_code(_: Any) -> Any:
     raise ValueError(
         explain(
             "The file carries a lambda: Python code that loading it would run.",
-            "Expected a file without code.",
+            "Expected a file without code; safe_mode=False does not change that, no code from a file is ever run.",
             "save the model again with a named function in place of the lambda, and register it",
         )
     )
 
 
+def _array(inner: dict[str, Any]) -> np.ndarray:
+    """Return the array that a config holds; only plain types of numbers, whose size in memory is known."""
+    dtype = np.dtype(inner["dtype"])
+    if dtype.kind not in "biufc":
+        raise ValueError(
+            explain(
+                f"The file holds an array of type {dtype}.", "Expected numbers.", "save the array as a list of strings"
+            )
+        )
+    return np.array(inner["value"], dtype=dtype)
+
+
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
-    "__tuple__": lambda inner: tuple(deserialize_keras_object(part) for part in inner["value"]),
     "__bytes__": lambda inner: inner["value"].encode(),
     "__slice__": lambda inner: slice(*(deserialize_keras_object(inner[key]) for key in ("start", "stop", "step"))),
     "__ellipsis__": lambda inner: Ellipsis,
-    "__numpy__": lambda inner: np.array(inner["value"], dtype=inner["dtype"]),
-    "__tensor__": lambda inner: torch.from_numpy(np.array(inner["value"], dtype=inner["dtype"])),
+    "__numpy__": lambda inner: _array(inner),
+    "__tensor__": lambda inner: torch.tensor(inner["value"], dtype=TORCH_DTYPES[dtype_name(str(inner["dtype"]))]),
     "__lambda__": _refuse_code,
 }

@@ -1,0 +1,86 @@
+"""Pooling in Keras's layout with Keras's "same" padding, which never counts padded cells.
+
+Torch pads both ends of an axis alike; "same" may need one cell more at the
+end. Two tricks avoid copying the data into a larger tensor: with a stride
+above 1, torch's `ceil_mode` lets the last window hang over the end; with
+stride 1, one cell too many is padded at both ends and the first result is
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from uncrumple.kernels.convolution import TO_FIRST, TO_LAST, same_padding
+
+_MAX = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+_AVERAGE: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+
+
+def max_pool(
+    x: torch.Tensor, size: Sequence[int], strides: Sequence[int], padding: str = "valid", channels_last: bool = True
+) -> torch.Tensor:
+    """Return the largest number in each window.
+
+    Args:
+        x: (samples, ..., channels), or (samples, channels, ...).
+        size, strides: One number per axis.
+        padding: `"valid"` or `"same"`.
+        channels_last: Which axis holds the channels.
+
+    Example:
+        >>> max_pool(torch.arange(4.0).reshape(1, 4, 1), size=[2], strides=[2]).flatten()
+        tensor([1., 3.])
+    """
+    return _pool(_MAX, x, size, strides, padding, channels_last)
+
+
+def average_pool(
+    x: torch.Tensor, size: Sequence[int], strides: Sequence[int], padding: str = "valid", channels_last: bool = True
+) -> torch.Tensor:
+    """Return the mean of each window; padded cells do not count. Arguments are as for `max_pool`.
+
+    Example:
+        >>> average_pool(torch.arange(3.0).reshape(1, 3, 1), size=[2], strides=[2], padding="same").flatten()
+        tensor([0.5000, 2.0000])
+    """
+    if len(size) == 3 and x.dtype in (torch.bfloat16, torch.float16) and x.device.type == "cpu":
+        # Torch has no mean over volumes in half precision there.
+        return _pool(_AVERAGE, x.float(), size, strides, padding, channels_last).to(x.dtype)
+    return _pool(_AVERAGE, x, size, strides, padding, channels_last)
+
+
+def _pool(
+    functions: dict[int, Any],
+    x: torch.Tensor,
+    size: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    channels_last: bool,
+) -> torch.Tensor:
+    rank = x.dim() - 2
+    if rank == 1 and channels_last:
+        return _pool(functions, x.unsqueeze(1), (1, *size), (1, *strides), padding, True).squeeze(1)
+    if channels_last:
+        x = x.permute(TO_FIRST[rank])
+    both_sides: list[int] | int = 0
+    hang_over = False
+    first = [0] * rank
+    if padding == "same":
+        both_sides = []
+        for axis, (kernel, stride) in enumerate(zip(size, strides)):
+            before, after = same_padding(x.shape[axis + 2], kernel, stride)
+            if before != after and stride == 1:
+                before, first[axis] = after, 1
+            hang_over = hang_over or (before != after and stride > 1)
+            both_sides.append(before)
+    settings = {} if functions is _MAX else {"count_include_pad": False}
+    out = functions[rank](x, tuple(size), tuple(strides), both_sides, ceil_mode=hang_over, **settings)
+    for axis, start in enumerate(first):
+        if start:
+            out = out.narrow(axis + 2, 1, out.shape[axis + 2] - 1)
+    return out.permute(TO_LAST[rank]) if channels_last else out

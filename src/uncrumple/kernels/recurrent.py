@@ -1,0 +1,255 @@
+"""Recurrent layers over whole sequences, by the fastest way there is.
+
+On the CPU an LSTM without masks goes through torch's own, which oneDNN runs;
+GRU and simple networks go through `recurrent_loops`, which is faster than
+torch's step by step. On a GPU everything goes through cuDNN.
+
+Masked time steps are taken out before and put back after: the valid steps of
+each sample move to the front, the sequence is run, and step t of the result
+is the output that belongs to the last valid step up to t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from uncrumple.kernels import recurrent_loops, recurrent_plain
+
+Tensor = torch.Tensor
+
+
+class Pass(NamedTuple):
+    """What running over a sequence gives.
+
+    Attributes:
+        outputs: (samples, time steps, units), or None if not asked for.
+        last: The last output (samples, units).
+        states: The states after the last step, each (samples, units).
+    """
+
+    outputs: Tensor | None
+    last: Tensor
+    states: tuple[Tensor, ...]
+
+
+def simple_rnn(
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None = None,
+    *,
+    relu: bool = False,
+    every_output: bool = True,
+) -> Pass:
+    """Run `h = tanh(x @ kernel + bias + h @ recurrent_kernel)` over time; relu in place of tanh if asked.
+
+    Source: Elman, "Finding structure in time", 1990.
+
+    Args:
+        x: (samples, time steps, features).
+        h: The first state (samples, units).
+        kernel, recurrent_kernel, bias: (features, units), (units, units), (units,) or None.
+        mask: Booleans (samples, time steps), False to skip.
+        relu: Whether the activation is relu.
+        every_output: Whether all outputs are wanted, or only the last.
+
+    Example:
+        >>> one = torch.ones(1, 1)
+        >>> simple_rnn(torch.ones(1, 3, 1), torch.zeros(1, 1), one, one, None, relu=True).outputs.flatten()
+        tensor([1., 2., 3.])
+    """
+
+    def run(x: Tensor) -> Tensor:
+        if _on_gpu(x):
+            weights = _chunk(x, [kernel.t(), recurrent_kernel.t()], bias)
+            function = torch._VF.rnn_relu if relu else torch._VF.rnn_tanh  # type: ignore[attr-defined]
+            return function(x, h.unsqueeze(0), weights, *_one_layer(bias))[0]
+        if _traced():
+            activation = torch.relu if relu else torch.tanh
+            return recurrent_plain.simple_rnn_plain(x, h, kernel, recurrent_kernel, bias, activation)
+        return recurrent_loops.SimpleRNN.apply(x, h, kernel, recurrent_kernel, bias, relu)
+
+    return _one_state(run, x, h, mask, every_output)
+
+
+def gru(
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None = None,
+    *,
+    every_output: bool = True,
+) -> Pass:
+    """Run a gated recurrent unit, reset gate after the matrix product, over time.
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+
+    Args:
+        x: (samples, time steps, features).
+        h: The first state (samples, units).
+        kernel, recurrent_kernel, bias: (features, 3 * units), (units, 3 * units), (2, 3 * units) or None.
+        mask, every_output: As for `simple_rnn`.
+    """
+
+    def run(x: Tensor) -> Tensor:
+        if _on_gpu(x):
+            weights = _chunk(x, [_gru_order(kernel.t()), _gru_order(recurrent_kernel.t())], bias, gru=True)
+            return torch._VF.gru(x, h.unsqueeze(0), weights, *_one_layer(bias))[0]  # type: ignore[attr-defined]
+        if _traced():
+            return recurrent_plain.gru_plain(x, h, kernel, recurrent_kernel, bias)
+        return recurrent_loops.GRU.apply(x, h, kernel, recurrent_kernel, bias)
+
+    return _one_state(run, x, h, mask, every_output)
+
+
+def lstm(
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None = None,
+    *,
+    every_output: bool = True,
+    cell_state: bool = True,
+) -> Pass:
+    """Run a long short-term memory over time.
+
+    Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate by Gers et al., 2000.
+
+    Args:
+        x: (samples, time steps, features).
+        h, c: The first output and cell state (samples, units).
+        kernel, recurrent_kernel, bias: (features, 4 * units), (units, 4 * units), (4 * units,) or None.
+        mask, every_output: As for `simple_rnn`.
+        cell_state: Whether the last cell state is wanted; with a mask, without
+            it things go faster, and the first cell state is returned in its place.
+    """
+    if mask is None:
+        if _has_fused_lstm(x):
+            outputs, h_last, c_last = _torch_lstm(x, h, c, kernel, recurrent_kernel, bias)
+            return Pass(outputs if every_output else None, h_last, (h_last, c_last))
+        outputs, cells = _loop_lstm(x, h, c, kernel, recurrent_kernel, bias)
+        return Pass(outputs if every_output else None, outputs[:, -1], (outputs[:, -1], cells[:, -1]))
+    valid = _Valid(mask, x)
+    x = valid.compact(x)
+    if cell_state or not _has_fused_lstm(x):
+        # torch's LSTM tells the cell state after the last step only, which for a shorter sample is too late.
+        outputs, cells = _loop_lstm(x, h, c, kernel, recurrent_kernel, bias)
+        c_last = valid.last(cells, c)
+    else:
+        outputs, c_last = _torch_lstm(x, h, c, kernel, recurrent_kernel, bias)[0], c
+    all_outputs = valid.spread(outputs) if every_output else None
+    return Pass(all_outputs, valid.last(outputs, None), (valid.last(outputs, h), c_last))
+
+
+def _one_state(run: Callable[[Tensor], Tensor], x: Tensor, h: Tensor, mask: Tensor | None, every_output: bool) -> Pass:
+    """Finish the networks whose output is their only state."""
+    if mask is None:
+        outputs = run(x)
+        last = outputs[:, -1]
+        return Pass(outputs if every_output else None, last, (last,))
+    valid = _Valid(mask, x)
+    outputs = run(valid.compact(x))
+    all_outputs = valid.spread(outputs) if every_output else None
+    return Pass(all_outputs, valid.last(outputs, None), (valid.last(outputs, h),))
+
+
+class _Valid:
+    """Where the valid time steps of a batch are."""
+
+    def __init__(self, mask: Tensor, x: Tensor) -> None:
+        self.mask = mask
+        self.seen = mask.cumsum(1)  # how many valid steps there were, up to each step
+        self.length = self.seen[:, -1]
+        self.longest = mask.shape[1]
+        self.in_front = False
+        if x.device.type == "cpu" and not _traced():
+            # Looking at the values costs nothing here; on a GPU it would make the program wait for it.
+            self.longest = max(int(self.length.max()), 1) if len(mask) else 1
+            self.in_front = bool((mask[:, 1:] <= mask[:, :-1]).all())
+
+    def compact(self, x: Tensor) -> Tensor:
+        """Return the valid steps of each sample at the front, as many steps as the longest sample has."""
+        if self.in_front:
+            return x[:, : self.longest]
+        order = torch.argsort((~self.mask).to(torch.uint8), dim=1, stable=True)[:, : self.longest]
+        return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]))
+
+    def spread(self, outputs: Tensor) -> Tensor:
+        """Return for each time step the output of the last valid one up to it, zeros before the first."""
+        index = (self.seen - 1).clamp(min=0).unsqueeze(-1).expand(-1, -1, outputs.shape[2])
+        return outputs.gather(1, index).masked_fill((self.seen == 0).unsqueeze(-1), 0)
+
+    def last(self, outputs: Tensor, otherwise: Tensor | None) -> Tensor:
+        """Return what belongs to the last valid step of each sample; `otherwise` (None: zeros) if there is none."""
+        rows = torch.arange(outputs.shape[0], device=outputs.device)
+        found = outputs[rows, (self.length - 1).clamp(min=0)]
+        none = (self.length == 0).unsqueeze(-1)
+        return found.masked_fill(none, 0) if otherwise is None else torch.where(none, otherwise, found)
+
+
+# --- torch's own ------------------------------------------------------------------
+
+
+def _on_gpu(x: Tensor) -> bool:
+    return x.device.type == "cuda"
+
+
+def _traced() -> bool:
+    """Return whether somebody writes down what runs, so that it must be torch functions and no choice by value."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def _has_fused_lstm(x: Tensor) -> bool:
+    if _on_gpu(x) or _traced():
+        return True
+    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and x.dtype is not torch.float64
+
+
+def _torch_lstm(
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    # oneDNN would copy a transposed view once more for the backward pass.
+    weights = _chunk(x, [kernel.t().contiguous(), recurrent_kernel.t().contiguous()], bias)
+    states = (h.unsqueeze(0), c.unsqueeze(0))
+    outputs, h, c = torch._VF.lstm(x, states, weights, *_one_layer(bias))  # type: ignore[attr-defined]
+    return outputs, h[0], c[0]
+
+
+def _loop_lstm(
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    run = recurrent_plain.lstm_plain if _traced() else recurrent_loops.LSTM.apply
+    return run(x, h, c, kernel, recurrent_kernel, bias)
+
+
+def _one_layer(bias: Tensor | None) -> tuple[bool, int, float, bool, bool, bool]:
+    """Return the last arguments of torch's functions: has_biases, layers, dropout, train, bidirectional, batch_first."""
+    return bias is not None, 1, 0.0, torch.is_grad_enabled(), False, True
+
+
+def _gru_order(weight: Tensor) -> Tensor:
+    """Return rows z, r, candidate in torch's order r, z, candidate."""
+    z, r, candidate = weight.chunk(3, dim=0)
+    return torch.cat([r, z, candidate])
+
+
+def _chunk(x: Tensor, weights: list[Tensor], bias: Tensor | None, gru: bool = False) -> list[Tensor]:
+    """Return the weights as torch wants them; on a GPU in one piece of memory, which cuDNN wants."""
+    if bias is not None:
+        pair = [_gru_order(bias[0]), _gru_order(bias[1])] if gru else [bias, torch.zeros_like(bias)]
+        weights = weights + pair
+    if not _on_gpu(x):
+        return weights
+    whole = torch.cat([weight.reshape(-1) for weight in weights])
+    parts = whole.split([weight.numel() for weight in weights])
+    return [part.view(weight.shape) for part, weight in zip(parts, weights)]

@@ -1,0 +1,606 @@
+"""The outside of an optimizer: arguments, learning rate, torch's and Keras's interfaces, copies and files."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from uncrumple import optimizers
+from uncrumple.core.errors import UncrumpleWarning
+from uncrumple.core.registry import CustomObjectScope
+from uncrumple.core.variable import Variable
+from uncrumple.optimizers import SGD, Adam, AdamW, LossScaleOptimizer, RMSprop
+from uncrumple.optimizers.schedules import CosineDecay, ExponentialDecay
+
+KINDS = {
+    "sgd": lambda: SGD(0.1, momentum=0.9),
+    "rmsprop": lambda: RMSprop(0.1, momentum=0.5, centered=True),
+    "adam": lambda: Adam(0.1, amsgrad=True),
+    "adamw": lambda: AdamW(0.1, use_ema=True, gradient_accumulation_steps=2),
+    "scaled": lambda: LossScaleOptimizer(Adam(0.1), initial_scale=4.0, dynamic_growth_steps=3),
+    "nadam": lambda: optimizers.Nadam(0.1),
+    "scheduled": lambda: Adam(ExponentialDecay(0.1, 2, 0.5)),
+}
+every = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+
+
+def weights():
+    torch.manual_seed(0)
+    return [Variable(torch.randn(3, 4), name="kernel"), torch.nn.Parameter(torch.randn(4))]
+
+
+def steps(optimizer, parameters, numbers):
+    for number in numbers:
+        generator = torch.Generator().manual_seed(number)
+        for parameter in parameters:
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+
+def values(parameters):
+    return np.concatenate([parameter.detach().numpy().ravel() for parameter in parameters])
+
+
+# --- arguments --------------------------------------------------------------------
+
+PARAMETERS = (
+    "this looks like a model's parameters.\n"
+    "Expected learning_rate first: Keras's optimizers get the weights later, in build().\n"
+    "Fix: optimizer = Adam(learning_rate=0.001); optimizer.build(model.trainable_variables)"
+)
+KNOWN = (
+    "Expected one of: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, "
+    "global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor, "
+    "gradient_accumulation_steps, name.\n"
+)
+
+
+@pytest.mark.parametrize("wrong", ["generator", "list", "Linear", "Parameter"])
+def test_torch_manner(wrong):
+    module = torch.nn.Linear(2, 1)
+    given = {"generator": module.parameters(), "list": list(module.parameters()), "Linear": module}
+    with pytest.raises(TypeError) as error:
+        Adam(given.get(wrong, module.bias))
+    assert str(error.value) == f"Adam got a {wrong} as its learning_rate: {PARAMETERS}"
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [("lr", "learning_rate"), ("eps", "epsilon"), ("betas", "beta_1"), ("wieght_decay", "weight_decay")],
+)
+def test_unknown_argument(given, meant):
+    with pytest.raises(ValueError) as error:
+        Adam(**{given: 0.1})
+    assert str(error.value) == f"Adam got an unknown argument '{given}'.\n{KNOWN}Fix: did you mean '{meant}='?"
+
+
+def test_decay_of_keras_2():
+    with pytest.raises(ValueError) as error:
+        Adam(decay=0.01)
+    assert str(error.value) == (
+        "Adam got decay=0.01, an argument of Keras 2.\n"
+        "Expected a schedule in place of a learning rate that shrinks.\n"
+        "Fix: learning_rate=schedules.InverseTimeDecay(0.001, decay_steps=1, decay_rate=0.01)"
+    )
+    assert Adam(decay=0.0).learning_rate == 0.001  # as old configs have it
+
+
+@pytest.mark.parametrize(
+    "wrong, shown, fix",
+    [
+        (1, "1 (int)", "learning_rate=1.0"),
+        ("0.1", "'0.1' (str)", "learning_rate=0.001"),
+        (None, "None (NoneType)", "learning_rate=0.001"),
+        (True, "True (bool)", "learning_rate=0.001"),
+    ],
+)
+def test_learning_rate_must_be_a_float(wrong, shown, fix):
+    with pytest.raises(ValueError) as error:
+        Adam(wrong)
+    assert str(error.value) == (
+        f"Adam got learning_rate={shown}.\n"
+        "Expected a float, a LearningRateSchedule, or a function without arguments that returns a float.\n"
+        f"Fix: {fix}"
+    )
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: Adam(-0.1),
+            "learning_rate=-0.1.\nExpected a number with learning_rate >= 0.\nFix: learning_rate=0.001",
+        ),
+        (
+            lambda: Adam(float("nan")),
+            "learning_rate=nan.\nExpected a number with learning_rate >= 0.\nFix: learning_rate=0.001",
+        ),
+        (
+            lambda: Adam(float("inf")),
+            "learning_rate=inf.\nExpected a number with learning_rate >= 0.\nFix: learning_rate=0.001",
+        ),
+        (lambda: Adam(beta_1=1.0), "beta_1=1.0.\nExpected a number with 0 <= beta_1 < 1.\nFix: beta_1=0.9"),
+        (lambda: Adam(beta_2=-0.1), "beta_2=-0.1.\nExpected a number with 0 <= beta_2 < 1.\nFix: beta_2=0.999"),
+        (lambda: Adam(epsilon=-1.0), "epsilon=-1.0.\nExpected a number with epsilon >= 0.\nFix: epsilon=1e-07"),
+        (
+            lambda: Adam(weight_decay=-1.0),
+            "weight_decay=-1.0.\nExpected a number with weight_decay >= 0.\nFix: weight_decay=0.004",
+        ),
+        (lambda: Adam(clipnorm=0), "clipnorm=0.\nExpected a number with clipnorm > 0.\nFix: clipnorm=1.0"),
+        (lambda: Adam(clipvalue=-1), "clipvalue=-1.\nExpected a number with clipvalue > 0.\nFix: clipvalue=0.5"),
+        (
+            lambda: Adam(global_clipnorm="1"),
+            "global_clipnorm='1'.\nExpected a number with global_clipnorm > 0.\nFix: global_clipnorm=1.0",
+        ),
+        (
+            lambda: Adam(ema_momentum=1.1),
+            "ema_momentum=1.1.\nExpected a number with 0 <= ema_momentum <= 1.\nFix: ema_momentum=0.99",
+        ),
+        (
+            lambda: Adam(ema_overwrite_frequency=0),
+            "ema_overwrite_frequency=0.\nExpected an integer with ema_overwrite_frequency >= 1.\n"
+            "Fix: ema_overwrite_frequency=100",
+        ),
+        (
+            lambda: Adam(gradient_accumulation_steps=1),
+            "gradient_accumulation_steps=1.\nExpected an integer with gradient_accumulation_steps >= 2.\n"
+            "Fix: gradient_accumulation_steps=4",
+        ),
+        (
+            lambda: Adam(loss_scale_factor=0.0),
+            "loss_scale_factor=0.0.\nExpected a number with loss_scale_factor > 0.\nFix: loss_scale_factor=1024.0",
+        ),
+        (
+            lambda: Adam(clipnorm=1.0, clipvalue=2.0),
+            "clipnorm=1.0 and clipvalue=2.0.\nExpected at most one of clipnorm, clipvalue and global_clipnorm.\n"
+            "Fix: Adam(clipvalue=2.0)",
+        ),
+        (lambda: SGD(momentum=1.5), "momentum=1.5.\nExpected a number with 0 <= momentum <= 1.\nFix: momentum=0.9"),
+        (lambda: RMSprop(rho=1.0), "rho=1.0.\nExpected a number with 0 <= rho < 1.\nFix: rho=0.9"),
+        (
+            lambda: AdamW(weight_decay=None),
+            "weight_decay=None.\nExpected a number: without weight decay, AdamW is Adam.\n"
+            "Fix: AdamW(weight_decay=0.004), or Adam()",
+        ),
+        (
+            lambda: LossScaleOptimizer(Adam(), initial_scale=0),
+            "initial_scale=0.\nExpected a number with initial_scale > 0.\nFix: initial_scale=32768.0",
+        ),
+        (
+            lambda: LossScaleOptimizer(Adam(), clipnorm=1.0),
+            "clipnorm.\nExpected it on the optimizer inside.\nFix: LossScaleOptimizer(Adam(clipnorm=...))",
+        ),
+        (
+            lambda: LossScaleOptimizer(Adam(), dynamic=False),
+            "dynamic=False.\nExpected a scale that adapts: a fixed one belongs to the optimizer itself.\n"
+            "Fix: Adam(loss_scale_factor=1024.0)",
+        ),
+    ],
+)
+def test_impossible_values(make, message):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert str(error.value).split(" got ", 1)[1] == message
+
+
+def test_loss_scale_wraps_one_optimizer():
+    for wrong in ("adam", LossScaleOptimizer(Adam())):
+        with pytest.raises(TypeError, match="Expected an optimizer of this package that does not scale the loss yet"):
+            LossScaleOptimizer(wrong)
+    inner = Adam(loss_scale_factor=8.0)
+    LossScaleOptimizer(inner, weight_decay=None, ema_momentum=0.99)
+    assert inner.loss_scale_factor is None
+
+
+def test_zero_learning_rate_moves_nothing():
+    parameters = weights()
+    before = values(parameters)
+    optimizer = AdamW(0.0, weight_decay=0.5)
+    optimizer.build(parameters)
+    steps(optimizer, parameters, range(2))
+    np.testing.assert_array_equal(values(parameters), before)
+
+
+# --- the learning rate and the count ------------------------------------------------
+
+
+def test_learning_rate_is_a_number_that_can_be_assigned():
+    optimizer = Adam(0.25)
+    for built in (False, True):
+        assert optimizer.learning_rate == 0.25 and isinstance(optimizer.learning_rate, float)
+        assert optimizer.learning_rate.numpy() == np.float32(0.25) and optimizer.learning_rate.value == 0.25
+        assert optimizer.learning_rate.assign(0.5) == 0.5 == optimizer.learning_rate
+        for same in (np.float32(0.25), torch.tensor(0.25), np.array(0.25), 0.25):
+            optimizer.learning_rate = same
+            assert optimizer.learning_rate == 0.25 and type(optimizer._rate) is float
+        if not built:
+            assert optimizer.param_groups == []
+            optimizer.build(weights())
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    optimizer.learning_rate = 1
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    with pytest.raises(ValueError, match=r"learning_rate=-1\.0"):
+        optimizer.learning_rate = -1
+    assert pickle.loads(pickle.dumps(optimizer.learning_rate)) == 1.0
+
+
+def test_schedule_is_shown_and_cannot_be_overwritten_by_a_number():
+    parameters = weights()
+    optimizer = SGD(ExponentialDecay(0.1, 1, 0.5))
+    optimizer.build(parameters)
+    for rate in (0.1, 0.05, 0.025):
+        assert optimizer.learning_rate == pytest.approx(rate)
+        steps(optimizer, parameters, [0])
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+    for assign in (lambda: setattr(optimizer, "learning_rate", 0.1), lambda: optimizer.learning_rate.assign(0.1)):
+        with pytest.raises(TypeError) as error:
+            assign()
+        assert str(error.value) == (
+            "SGD was made with a schedule, and learning_rate=0.1 was assigned.\n"
+            "Expected another schedule: this one would overwrite a number at the next step.\n"
+            "Fix: make the optimizer with a number, SGD(learning_rate=0.001), or assign a schedule"
+        )
+    optimizer.learning_rate = CosineDecay(0.3, 100)
+    assert optimizer.learning_rate == pytest.approx(0.3, rel=1e-2)
+
+
+def test_a_schedule_put_in_later_takes_the_rate_out_of_the_variables():
+    optimizer = SGD(0.1)
+    assert [one.name for one in optimizer.variables] == ["iteration", "learning_rate"]
+    optimizer.learning_rate = CosineDecay(0.3, 100)
+    assert [one.name for one in optimizer.variables] == ["iteration"]
+
+
+def test_a_users_schedule_gets_the_step():
+    class Mine(optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return torch.tensor(0.5) / (step + 1)
+
+    parameters = [torch.nn.Parameter(torch.zeros(1))]
+    optimizer = SGD(Mine())
+    optimizer.build(parameters)
+    for _ in range(2):
+        parameters[0].grad = torch.ones(1)
+        optimizer.step()
+    assert parameters[0].item() == -0.75 and type(optimizer.param_groups[0]["lr"]) is float
+
+
+def test_lr_is_refused_in_both_directions():
+    optimizer = Adam()
+    with pytest.raises(AttributeError) as error:
+        optimizer.lr = 0.1
+    assert str(error.value) == (
+        "Adam has no attribute 'lr'.\nExpected learning_rate.\nFix: optimizer.learning_rate = 0.001"
+    )
+    assert not hasattr(optimizer, "lr")
+
+
+def test_iterations():
+    parameters = weights()
+    optimizer = SGD(gradient_accumulation_steps=2)
+    optimizer.build(parameters)
+    steps(optimizer, parameters, range(5))
+    assert optimizer.iterations == 2 and isinstance(optimizer.iterations, int)
+    assert optimizer.iterations.numpy() == 2 and optimizer.iterations.value == 2
+    assert optimizer.iterations.assign(10) == 10
+    assert optimizer.variables[0].numpy() == 20
+
+
+# --- as a torch optimizer -----------------------------------------------------------
+
+
+@every
+def test_it_is_a_torch_optimizer_from_the_beginning(make):
+    optimizer = make()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    assert optimizer.param_groups == [] and not optimizer.state and "lr" in optimizer.defaults
+    assert optimizer.built is False
+    optimizer.build(weights())
+    assert optimizer.built is True and len(optimizer.param_groups) == 1
+
+
+@every
+def test_state_dict_continues_exactly(make, tmp_path):
+    parameters, others = weights(), weights()
+    optimizer = make()
+    optimizer.build(parameters)
+    steps(optimizer, parameters, range(3))
+    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    snapshot = values(parameters)
+    steps(optimizer, parameters, range(3, 6))
+
+    again = make()
+    again.build(others)
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    with torch.no_grad():
+        others[0].copy_(torch.from_numpy(snapshot[:12].reshape(3, 4)))
+        others[1].copy_(torch.from_numpy(snapshot[12:]))
+    steps(again, others, range(3, 6))
+    np.testing.assert_array_equal(values(parameters), values(others))
+    assert again.iterations == optimizer.iterations
+    for one, two in zip(optimizer.variables, again.variables):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+
+
+def test_state_dict_of_another_optimizer_is_refused():
+    parameters = weights()
+    mine, other = Adam(), torch.optim.Adam(parameters)
+    mine.build(parameters)
+    before = mine.state_dict()["param_groups"]
+    steps(other, parameters, [0])
+    with pytest.raises(ValueError) as error:
+        mine.load_state_dict(other.state_dict())
+    assert str(error.value) == (
+        "The state for 'kernel' holds: exp_avg, exp_avg_sq, step.\n"
+        "Expected what Adam keeps: momentum, velocity.\n"
+        "Fix: load the state of an optimizer of the same class with the same settings"
+    )
+    assert mine.state_dict()["param_groups"] == before
+    with pytest.raises(ValueError, match="has no weights yet"):
+        Adam().state_dict()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda o: lr_scheduler.StepLR(o, 2, gamma=0.1),
+        lambda o: lr_scheduler.LambdaLR(o, lambda step: 1 / (1 + step)),
+        lambda o: lr_scheduler.CosineAnnealingLR(o, 5),
+        lambda o: lr_scheduler.OneCycleLR(o, 0.2, total_steps=6),
+        lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=2),
+        lambda o: lr_scheduler.SequentialLR(
+            o, [lr_scheduler.LinearLR(o, 0.1, total_iters=2), lr_scheduler.ExponentialLR(o, 0.5)], milestones=[2]
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["momentum", "adam"])
+def test_schedulers_of_torch(schedule, kind):
+    """The rates are torch's own; for SGD without momentum in v the weights can be compared, too."""
+    parameters, others = weights(), weights()
+    mine = SGD(0.1, momentum=0.9) if kind == "momentum" else Adam(0.1)
+    theirs = torch.optim.SGD(others, 0.1, 0.9) if kind == "momentum" else torch.optim.Adam(others, 0.1)
+    mine.build(parameters)
+    one, two = schedule(mine), schedule(theirs)
+    for number in range(5):
+        for optimizer, scheduler, list_ in ((mine, one, parameters), (theirs, two, others)):
+            steps(optimizer, list_, [number])
+            scheduler.step()
+        assert mine.learning_rate == pytest.approx(theirs.param_groups[0]["lr"])
+        for key in ("momentum", "betas"):
+            if key in theirs.param_groups[0]:
+                assert mine.param_groups[0][key] == pytest.approx(theirs.param_groups[0][key])
+    assert mine.iterations == 5
+    if kind == "momentum":
+        assert mine.momentum == pytest.approx(theirs.param_groups[0]["momentum"])
+    else:
+        assert (mine.beta_1, mine.beta_2) == pytest.approx(theirs.param_groups[0]["betas"])
+        np.testing.assert_allclose(values(parameters), values(others), rtol=1e-3, atol=1e-4)
+
+
+def test_reduce_on_plateau_moves_the_rate():
+    optimizer = LossScaleOptimizer(SGD(0.1))
+    optimizer.build(weights())
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    for loss in (1.0, 2.0, 3.0):
+        scheduler.step(loss)
+    assert optimizer.learning_rate == pytest.approx(0.001)
+
+
+def test_a_scheduler_before_build_is_refused():
+    optimizer = SGD(0.1, name="sgd")
+    lr_scheduler.StepLR(optimizer, 2)
+    with pytest.raises(ValueError, match=r"A torch learning rate scheduler was given SGD 'sgd' before build\(\)"):
+        optimizer.build(weights())
+
+
+def test_momentum_cannot_appear_after_build():
+    optimizer = SGD(0.1)
+    optimizer.build(weights())
+    with pytest.raises(ValueError, match=r"Fix: SGD\(momentum=0\.9\)"):
+        optimizer.momentum = 0.9
+    optimizer = SGD(0.1, momentum=0.5)
+    optimizer.momentum = 0.9
+    optimizer.build(weights())
+    optimizer.momentum = 0.8
+    assert optimizer.momentum == 0.8 == optimizer.get_config()["momentum"]
+
+
+def test_another_group_is_refused():
+    optimizer = SGD()
+    for _ in range(2):
+        with pytest.raises(ValueError) as error:
+            optimizer.add_param_group({"params": weights()})
+        assert str(error.value) == (
+            "SGD got another group of weights.\n"
+            "Expected all weights at once, in build().\n"
+            "Fix: make a new SGD, and build it on all weights"
+        )
+        optimizer.build(weights())
+
+
+def test_build_once_and_each_weight_once():
+    kernel, bias = weights()
+    optimizer = Adam()
+    optimizer.build(iter([kernel, bias, kernel]))
+    assert len(optimizer.variables) == 6
+    optimizer.build([bias])
+    assert optimizer.param_groups[0]["params"] == [kernel, bias]
+
+
+# --- copies and files ---------------------------------------------------------------
+
+
+@every
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))], ids=["copy", "pickle"])
+def test_a_copy_goes_on_by_itself(make, how):
+    parameters = weights()
+    optimizer = make()
+    optimizer.build(parameters)
+    steps(optimizer, parameters, range(3))
+    others, again = how((parameters, optimizer))
+    before = values(parameters)
+    steps(again, others, range(3, 7))
+    np.testing.assert_array_equal(values(parameters), before)
+    steps(optimizer, parameters, range(3, 7))
+    np.testing.assert_array_equal(values(parameters), values(others))
+    for one, two in zip(optimizer.variables, again.variables):
+        assert one is not two
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    again.learning_rate = CosineDecay(0.3, 10)
+    assert optimizer.learning_rate != again.learning_rate
+
+
+@every
+def test_variables_go_through_a_store(make):
+    parameters, others = weights(), weights()
+    optimizer, again = make(), make()
+    optimizer.build(parameters)
+    steps(optimizer, parameters, range(3))
+    store = {}
+    optimizer.save_own_variables(store)
+    assert list(store) == [str(place) for place in range(len(optimizer.variables))]
+    again.build(others)
+    again.load_own_variables(store)
+    assert again.iterations == optimizer.iterations
+    assert again.learning_rate == optimizer.learning_rate  # 0.1, not float32's 0.10000000149011612
+    third = make()
+    third.build(weights())
+    third.set_weights([variable.numpy() for variable in optimizer.variables])
+    for one, two, three in zip(optimizer.variables, again.variables, third.variables):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+        np.testing.assert_array_equal(one.numpy(), three.numpy())
+
+
+def test_a_store_of_another_size_is_left_alone():
+    optimizer = Adam(name="adam")
+    optimizer.build(weights())
+    with pytest.warns(UncrumpleWarning) as seen:
+        optimizer.load_own_variables({"0": np.array(3)})
+    assert str(seen[0].message) == (
+        "The file holds 1 variables for 'adam', which has 6.\n"
+        "Expected as many; the optimizer starts afresh.\n"
+        "Fix: compile the model with the optimizer and settings it was saved with"
+    )
+    assert optimizer.iterations == 0
+    with pytest.raises(ValueError, match="has shape \\(\\) and got a value of shape \\(2,\\)"):
+        optimizer.variables[0].assign(np.zeros(2))
+
+
+def test_plain_parameters_are_named_by_their_place():
+    optimizer = SGD(momentum=0.9, name="sgd")
+    optimizer.build(weights())
+    assert [one.path for one in optimizer.variables] == [
+        "sgd/iteration",
+        "sgd/learning_rate",
+        "sgd/kernel_momentum",
+        "sgd/parameter_1_momentum",
+    ]
+    assert [one.shape for one in optimizer.variables] == [(), (), (3, 4), (4,)]
+
+
+# --- names and configs ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("adam", Adam),
+        ("Adam", Adam),
+        ("ADAM", Adam),
+        ("sgd", SGD),
+        ("rmsprop", RMSprop),
+        ("RMSprop", RMSprop),
+        ("adamw", AdamW),
+    ],
+)
+def test_get_by_name(name, kind):
+    assert type(optimizers.get(name)) is kind
+    assert type(optimizers.get({"class_name": name, "config": {"learning_rate": 0.5}})) is kind
+
+
+def test_get_returns_optimizers_as_they_are():
+    ours, theirs = Adam(), torch.optim.Adam(weights())
+    assert optimizers.get(ours) is ours and optimizers.get(theirs) is theirs and optimizers.get(None) is None
+
+
+@pytest.mark.parametrize("wrong", ["rmsprob", {"class_name": "rmsprob", "config": {}}])
+def test_unknown_name(wrong):
+    with pytest.raises(ValueError) as error:
+        optimizers.get(wrong)
+    first, second, third = str(error.value).split("\n")
+    assert first == "Unknown optimizer: 'rmsprob'." and third == "Fix: did you mean 'RMSprop'?"
+    assert second.startswith("Expected one of: ") and "RMSprop" in second
+
+
+def test_a_class_is_not_an_optimizer():
+    with pytest.raises(ValueError, match=r"Fix: Adam\(\)"):
+        optimizers.get(Adam)
+    with pytest.raises(ValueError, match=r"The optimizer is 3 \(int\)"):
+        optimizers.get(3)
+
+
+@every
+def test_config_round_trip(make):
+    made = make()
+    again = optimizers.deserialize(optimizers.serialize(made))
+    assert type(again) is type(made) and again.get_config() == made.get_config()
+    assert type(optimizers.get(optimizers.serialize(made))) is type(made)
+
+
+def test_an_own_optimizer_by_name_and_config():
+    class Half(SGD):
+        def update_weights(self, weights, gradients, learning_rate, slots):
+            super().update_weights(weights, gradients, learning_rate / 2, slots)
+
+    with CustomObjectScope({"Half": Half}):
+        assert type(optimizers.get("Half")) is Half
+        made = optimizers.deserialize(optimizers.serialize(Half(0.5, name="half")))
+    assert type(made) is Half and made.learning_rate == 0.5 and made.name == "half"
+    config = optimizers.serialize(Half(0.5))
+    assert type(optimizers.deserialize(config, custom_objects={"Half": Half})) is Half
+
+
+def test_variables_of_no_weight_are_in_the_state_dict():
+    class Counting(SGD):
+        def build(self, variables):
+            super().build(variables)
+            self.seen = self.add_variable((2,), initializer="ones", name="seen")
+
+    one, two = Counting(name="one"), Counting(name="two")
+    one.build(weights())
+    two.build(weights())
+    one.seen.assign([3.0, 4.0])
+    assert one.variables[-1].path == "one/seen"
+    two.load_state_dict(one.state_dict())
+    assert two.seen.numpy().tolist() == [3.0, 4.0]
+
+
+def test_an_optimizer_without_a_formula():
+    optimizer = optimizers.Optimizer(0.1)
+    parameters = weights()
+    optimizer.build(parameters)
+    with pytest.raises(NotImplementedError, match="Optimizer has neither update_step nor update_weights"):
+        steps(optimizer, parameters, [0])
+
+
+def test_repr():
+    assert repr(Adam(0.25, name="adam")) == "<Adam 'adam', learning_rate=0.25, iterations=0>"
+    assert "scale=8" in repr(LossScaleOptimizer(SGD(), initial_scale=8.0))
+
+
+def test_torch_save_of_the_whole_optimizer():
+    optimizer = Adam(0.1)
+    parameters = weights()
+    optimizer.build(parameters)
+    steps(optimizer, parameters, range(2))
+    buffer = io.BytesIO()
+    torch.save((parameters, optimizer), buffer)
+    buffer.seek(0)
+    others, again = torch.load(buffer, weights_only=False)
+    steps(optimizer, parameters, [2])
+    steps(again, others, [2])
+    np.testing.assert_array_equal(values(parameters), values(others))
