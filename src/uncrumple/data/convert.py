@@ -50,7 +50,13 @@ def to_tensors(structure: Any, argument: str) -> Any:
         return to_tensor(structure, argument)
     if isinstance(structure, (list, tuple)):
         if len(structure) == 0:
-            raise ValueError(explain(f"{argument} is empty: {structure!r}.", "Expected at least one sample.", f"check what made {argument}"))
+            raise ValueError(
+                explain(
+                    f"{argument} is empty: {structure!r}.",
+                    "Expected at least one sample.",
+                    f"check what made {argument}",
+                )
+            )
         if all(is_array(value) for value in structure):
             return [to_tensor(value, f"{argument}[{index}]") for index, value in enumerate(structure)]
         if is_numbers(structure):
@@ -86,7 +92,9 @@ def to_tensor(value: Any, argument: str) -> torch.Tensor:
         )
     if array.dtype.kind not in "biufc":
         raise ValueError(
-            explain(f"{argument} is an array of type {array.dtype}.", "Expected numbers.", f"{argument}.astype('float32')")
+            explain(
+                f"{argument} is an array of type {array.dtype}.", "Expected numbers.", f"{argument}.astype('float32')"
+            )
         )
     if array.dtype == np.float64:
         array = array.astype(floatx())
@@ -107,7 +115,9 @@ def _from_list(value: Any, argument: str) -> np.ndarray:
 
 def _ragged(argument: str, lengths: list[int]) -> str:
     return explain(
-        f"{argument} holds rows of different lengths: from {lengths[0]} to {lengths[-1]}." if lengths else f"{argument} is ragged.",
+        f"{argument} holds rows of different lengths: from {lengths[0]} to {lengths[-1]}."
+        if lengths
+        else f"{argument} is ragged.",
         "Expected rows of one length, so that they fit into one tensor.",
         f"{argument} = uncrumple.utils.pad_sequences({argument}, maxlen={lengths[-1] if lengths else 100})",
     )
@@ -129,7 +139,11 @@ def _from_objects(array: np.ndarray, argument: str) -> np.ndarray:
     except (TypeError, ValueError):
         bad = next(value for value in flat if not isinstance(value, (numbers.Real, type(None))))
         raise ValueError(
-            explain(f"{argument} holds {bad!r}, a {type(bad).__name__}.", "Expected numbers.", f"{argument}.astype('float32')")
+            explain(
+                f"{argument} holds {bad!r}, a {type(bad).__name__}.",
+                "Expected numbers.",
+                f"{argument}.astype('float32')",
+            )
         ) from None
 
 

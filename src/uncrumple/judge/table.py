@@ -1,0 +1,234 @@
+"""One table: the network beside its baselines on the same test rows, and what it means in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from uncrumple.core.errors import explain, unknown_name
+from uncrumple.judge.baselines import MAJORITY, Cost, Task
+from uncrumple.judge.intervals import Interval
+from uncrumple.judge.paired import compare_errors, compare_right, holm
+from uncrumple.judge.scores import checked_rows, classification_scores, regression_scores
+from uncrumple.judge.verdict import verdict
+from uncrumple.judge.words import (
+    bytes_in_words,
+    decimals,
+    milliseconds_in_words,
+    p_in_words,
+    seconds_in_words,
+    text_table,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of the table.
+
+    Args:
+        name: What the model is called.
+        score: Accuracy, or the mean absolute error of a regression, with its 95 % interval.
+        second: Macro F1, or R² for a regression, with its interval.
+        p_value: Of the paired test against the network, corrected by Holm; None for the network itself.
+        lead: By how much the network is better, with its 95 % interval: above 0 it is, below 0
+            this one is. None for the network itself.
+        cost: What it costs; None if it was not measured.
+    """
+
+    name: str
+    score: Interval
+    second: Interval
+    p_value: float | None
+    lead: Interval | None
+    cost: Cost | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The network and its baselines on the same test rows; `compare` makes it.
+
+    Args:
+        task: `"classification"` or `"regression"`.
+        test_rows: How many rows all were tested on.
+        rows: The network first, then the others as they were given.
+        alpha: From which p-value on a difference counts as shown.
+        constant: What the constant baseline always answers, in words; empty if not known.
+    """
+
+    task: Task
+    test_rows: int
+    rows: tuple[Row, ...]
+    alpha: float = 0.05
+    constant: str = ""
+
+    @property
+    def network(self) -> Row:
+        """The row of the network."""
+        return self.rows[0]
+
+    @property
+    def baselines(self) -> tuple[Row, ...]:
+        """The rows of the others."""
+        return self.rows[1:]
+
+    def verdict(self) -> str:
+        """Return what the numbers say, in one or two plain sentences."""
+        return verdict(self)
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the header and the rows as text, for a terminal or a page."""
+        shares = self.task == "classification"
+        header = ["model", "accuracy" if shares else "mean error", "95 % interval", "F1" if shares else "R²"]
+        header += ["network's lead", "p", "fit", "ms per row", "size", "training rows"]
+        rows = []
+        places = 1 if shares else decimals(max(row.score.score for row in self.rows))
+        for row in self.rows:
+            scale, unit = (100, " %") if shares else (1, "")
+            low, high = (f"{scale * end:.{places}f}" for end in (row.score.low, row.score.high))
+            lead = "–" if row.lead is None else f"{scale * row.lead.score:+.{places}f}"
+            rows.append(
+                [
+                    row.name,
+                    f"{scale * row.score.score:.{places}f}{unit}",
+                    f"{low} to {high}{unit}",
+                    f"{row.second.score:.3f}",
+                    lead,
+                    "–" if row.p_value is None else f"{p_in_words(row.p_value)}",
+                    *_cost_cells(row.cost),
+                ]
+            )
+        return header, rows
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the table must know: how each was set up, and what was cut short."""
+        lines = [f"All on the same {self.test_rows:,} test rows."]
+        test = "McNemar's exact test" if self.task == "classification" else "a sign-flip test on the absolute errors"
+        if self.baselines:
+            corrected = f", corrected for {len(self.baselines)} comparisons (Holm)" if len(self.baselines) > 1 else ""
+            lines[0] += f" p: {test} against the network{corrected}."
+        for row in self.rows:
+            said = [] if row.cost is None else [part for part in (row.cost.settings, *row.cost.remarks) if part]
+            if said:
+                lines.append(f"{row.name}: {'; '.join(said)}.")
+        return lines
+
+    def lines(self) -> list[str]:
+        """Return the table and its notes as lines of plain text."""
+        header, rows = self.table()
+        return [*text_table(header, rows), "", *self.notes()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole, verdict included, as plain data that JSON can hold."""
+        return {
+            "task": self.task,
+            "score": "accuracy" if self.task == "classification" else "mean absolute error",
+            "second": "macro F1" if self.task == "classification" else "R²",
+            "test_rows": self.test_rows,
+            "alpha": self.alpha,
+            "verdict": self.verdict(),
+            "rows": [
+                {
+                    "name": row.name,
+                    "score": _known(row.score),
+                    "second": _known(row.second),
+                    "p_value": row.p_value,
+                    "lead": None if row.lead is None else _known(row.lead),
+                    "cost": None if row.cost is None else asdict(row.cost) | {"remarks": list(row.cost.remarks)},
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def compare(
+    truth: np.ndarray,
+    answers: Mapping[str, np.ndarray],
+    *,
+    task: Task = "classification",
+    network: str = "network",
+    costs: Mapping[str, Cost] | None = None,
+    class_names: Sequence[str] = (),
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> Comparison:
+    """Compare a network with its baselines on the same test rows.
+
+    Args:
+        truth: The right answer of each test row.
+        answers: Each model's answers by its name, in the order of the rows: classes as whole
+            numbers, or values.
+        task: `"classification"` or `"regression"`.
+        network: Which of the names is the network, that the others are compared with.
+        costs: What each model costs, by its name; what is not measured may be missing.
+        class_names: The names of the classes, so that the verdict can name the most frequent.
+        alpha: From which p-value on a difference counts as shown, 0 < alpha < 1.
+        seed: For bootstraps and permutations.
+
+    Raises:
+        ValueError: There is no such name, or the answers do not fit the truth.
+
+    Example:
+        >>> truth, names = np.repeat([0, 1], 50), ("no", "yes")
+        >>> found = compare(truth, {"network": truth, "majority class": np.zeros(100, int)}, class_names=names)
+        >>> print(found.verdict())  # doctest: +NORMALIZE_WHITESPACE
+        The network is better than always answering 'no': 100.0 % against 50.0 %
+        (p < 0.001; its lead is between 38.9 and 59.1 points).
+    """
+    if task not in ("classification", "regression"):
+        raise ValueError(unknown_name("task", str(task), ("classification", "regression")))
+    if network not in answers:
+        raise ValueError(unknown_name("network among the answers", network, answers))
+    if not 0 < alpha < 1:
+        raise ValueError(explain(f"compare got alpha={alpha}.", "Expected 0 < alpha < 1.", "alpha=0.05"))
+    for name in costs or {}:
+        if name not in answers:
+            raise ValueError(unknown_name("model in costs", name, answers))
+    names = [network, *(name for name in answers if name != network)]
+    checked = {name: checked_rows(truth, answers[name]) for name in names}
+    right, given = checked[network]
+    shares = task == "classification"
+    tests = []
+    for name in names[1:]:
+        if shares:
+            found = compare_right(given == right, checked[name][1] == right)
+            tests.append((found.p_value, found.difference))
+        else:
+            found = compare_errors(np.abs(given - right), np.abs(checked[name][1] - right), seed=seed)
+            # Errors are better when smaller: the lead is the other way round.
+            gap = found.difference
+            tests.append((found.p_value, Interval(-gap.score, -gap.high, -gap.low)))
+    corrected = [None, *holm([p_value for p_value, _ in tests])]
+    leads = [None, *(lead for _, lead in tests)]
+    rows = []
+    for name, p_value, lead in zip(names, corrected, leads):
+        if shares:
+            scores = classification_scores(*checked[name], seed=seed)
+            score, second = scores["accuracy"], scores["macro_f1"]
+        else:
+            scores = regression_scores(*checked[name], seed=seed)
+            score, second = scores["mae"], scores["r2"]
+        rows.append(Row(name, score, second, p_value, lead, (costs or {}).get(name)))
+    constant = ""
+    if shares and MAJORITY in answers and len(class_names):
+        constant = str(class_names[int(checked[MAJORITY][1][0])])
+    return Comparison(task, len(right), tuple(rows), alpha, constant)
+
+
+def _cost_cells(cost: Cost | None) -> list[str]:
+    if cost is None:
+        return ["–"] * 4
+    used = f"{cost.rows_used:,}" if cost.rows_used == cost.rows_given else f"{cost.rows_used:,} of {cost.rows_given:,}"
+    return [
+        seconds_in_words(cost.fit_seconds),
+        milliseconds_in_words(cost.ms_per_row),
+        bytes_in_words(cost.size_bytes),
+        used,
+    ]
+
+
+def _known(interval: Interval) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in interval._asdict().items()}

@@ -1,0 +1,156 @@
+"""Baselines: sensible, repeatable, honest about what was left out."""
+
+import numpy as np
+import pytest
+
+from uncrumple.data.named import load
+from uncrumple.data.split import split
+from uncrumple.judge import baselines, fit_baselines, measure_answers
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load("digits")
+    parts = split(data.y)
+    return data.x[parts.train], data.y[parts.train], data.x[parts.test], data.y[parts.test]
+
+
+def test_digits(digits):
+    x, y, x_test, y_test = digits
+    seen = []
+    found = {
+        one.name: one for one in fit_baselines(x, y, x_test, "classification", progress=lambda *now: seen.append(now))
+    }
+    scores = {name: (one.answers == y_test).mean() for name, one in found.items()}
+    assert list(scores) == ["majority class", "decision tree", "logistic regression", "RBF SVM"]
+    assert scores["majority class"] < 0.15
+    assert 0.75 < scores["decision tree"] < 0.92
+    assert scores["logistic regression"] > 0.92
+    assert scores["RBF SVM"] > 0.96
+    assert seen == [(name, len(x), len(x)) for name in scores]
+    for one in found.values():
+        assert one.cost.rows_used == one.cost.rows_given == len(x)
+        assert one.cost.fit_seconds >= 0 and one.cost.ms_per_row > 0 and one.cost.size_bytes > 100
+        assert one.cost.remarks == ()
+    assert [one.cost.readable for one in found.values()] == [True, False, False, False]
+
+
+def test_a_small_tree_and_a_linear_model_on_a_table_are_readable():
+    data = load("iris")
+    found = {one.name: one.cost for one in fit_baselines(data.x, data.y, data.x[:5], "classification")}
+    assert found["decision tree"].readable and "leaves, its size chosen by 5-fold" in found["decision tree"].settings
+    assert found["logistic regression"].readable
+    assert not found["RBF SVM"].readable
+
+
+def test_regression_baselines_are_not_straw_men():
+    data = load("diabetes")
+    parts = split(data.y)
+    errors = {
+        one.name: np.abs(one.answers - data.y[parts.test]).mean()
+        for one in fit_baselines(data.x[parts.train], data.y[parts.train], data.x[parts.test], "regression")
+    }
+    assert list(errors) == ["always the median", "decision tree", "ridge regression", "RBF SVM"]
+    assert errors["always the median"] == pytest.approx(
+        np.abs(data.y[parts.test] - np.median(data.y[parts.train])).mean()
+    )
+    # A grown tree errs by 60, an SVM whose target is not scaled by 57.
+    assert errors["decision tree"] < 55 and errors["RBF SVM"] < 52 and errors["ridge regression"] < 50
+
+
+def test_a_second_run_gives_the_same_answers(digits):
+    x, y, x_test, _ = digits
+    one, other = (list(fit_baselines(x[:300], y[:300], x_test, "classification", seed=3)) for _ in range(2))
+    assert all(np.array_equal(first.answers, second.answers) for first, second in zip(one, other))
+
+
+def test_scaling_of_the_inputs_does_not_matter(digits):
+    x, y, x_test, _ = digits
+    one = list(fit_baselines(x[:300], y[:300], x_test, "classification"))
+    other = list(fit_baselines(x[:300] / 16, y[:300], x_test / 16, "classification"))
+    assert all((first.answers == second.answers).mean() > 0.99 for first, second in zip(one, other))
+
+
+def test_rows_left_out_are_drawn_evenly_and_said(digits, monkeypatch):
+    x, y, x_test, _ = digits
+    monkeypatch.setattr(baselines, "_SVM_FIT_COST", 1e-6)  # as if the machine were ten thousand times slower
+    monkeypatch.setattr(baselines, "_FEWEST_ROWS", 100)
+    seen = []
+    drawn = baselines._drawn(y, 200, "classification", seed=0)
+    found = list(fit_baselines(x, y, x_test, "classification", progress=lambda *now: seen.append(now)))[-1].cost
+    assert 100 <= found.rows_used < found.rows_given == len(x)
+    assert found.rows_used % 10 == 0
+    assert found.remarks == (f"fitted on {found.rows_used:,} of 1,257 rows to stay within its share of 60 s",)
+    assert seen[-1] == ("RBF SVM", found.rows_used, len(x))
+    assert len(set(drawn)) == 200
+    assert np.abs(np.bincount(y[drawn]) - 20).max() <= 1
+
+
+def test_how_many_rows_follows_from_size_and_budget_alone():
+    mnist = [baselines._svm("classification", False, 784, 10, 10_000, 0, budget)[1] for budget in (60, 600)]
+    rows = [
+        baselines._rows_within(cost, 54_000, budget * baselines._SHARES["RBF SVM"])
+        for cost, budget in zip(mnist, (60, 600))
+    ]
+    assert rows == [10_000, 40_000] or (rows[0] == 10_000 and rows[1] > 30_000)
+    assert baselines._rows_within(lambda rows: 0.0, 12_345, 1) == 12_345
+    assert baselines._rows_within(lambda rows: 1e9, 12_345, 1) == 500
+    assert baselines._rows_within(lambda rows: 1e9, 123, 1) == 123
+
+
+def test_rounds_cut_short_are_said(monkeypatch):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 30))
+    y = (x[:, 0] > 0).astype(int)
+    monkeypatch.setattr(baselines, "LogisticRegression", lambda max_iter, random_state: _hurried())
+    found = {one.name: one.cost for one in fit_baselines(x, y, x, "classification")}
+    assert found["logistic regression"].remarks == (
+        "stopped before it had settled: more rounds could change it a little",
+    )
+    assert found["RBF SVM"].remarks == ()
+
+
+def _hurried():
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1)
+
+
+def test_rare_classes_do_not_stop_the_tree():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 3))
+    y = np.array([0] * 58 + [1, 1])
+    assert "2-fold" in list(fit_baselines(x, y, x, "classification"))[1].cost.settings
+    y[-1] = 0
+    assert "grown to the end" in list(fit_baselines(x, y, x, "classification"))[1].cost.settings
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": "clasification"}, "did you mean 'classification'?"),
+        ({"budget_seconds": 0}, "fit_baselines got budget_seconds=0."),
+        ({"y_train": np.zeros(3, int)}, "fit_baselines got 4 rows and 3 answers."),
+        ({"y_train": np.zeros(4, int)}, "all of class 0."),
+        ({"x_test": np.zeros((4, 3))}, "x_test of shape (4, 3)."),
+        ({"x_test": np.full((4, 2), np.nan)}, "8 values in x_test that are NaN or infinite."),
+    ],
+)
+def test_impossible_arguments(change, said):
+    right = {
+        "x_train": np.zeros((4, 2)),
+        "y_train": np.array([0, 0, 1, 1]),
+        "x_test": np.zeros((4, 2)),
+        "task": "classification",
+    }
+    with pytest.raises(ValueError) as caught:
+        fit_baselines(**(right | change))  # said at once, not when the first is asked for
+    assert said in str(caught.value)
+
+
+def test_the_shortest_time_counts():
+    calls = []
+    answers, milliseconds = measure_answers(lambda x: calls.append(1) or x + 1, np.zeros((50, 2)))
+    assert answers.sum() == 100
+    assert len(calls) == 5
+    assert 0 < milliseconds < 10
