@@ -77,9 +77,7 @@ WORKLOADS = [
         "iris MLP 4-10-10-3",
         16,
         200,
-        lambda: uc.Sequential(
-            [uc.Input((4,)), layers.Dense(10, "relu"), layers.Dense(10, "relu"), layers.Dense(3)]
-        ),
+        lambda: uc.Sequential([uc.Input((4,)), layers.Dense(10, "relu"), layers.Dense(10, "relu"), layers.Dense(3)]),
         lambda: nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 3)),
         _iris,
     ),

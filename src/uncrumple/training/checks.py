@@ -18,6 +18,7 @@ from uncrumple import losses as losses_room
 from uncrumple import metrics as metrics_room
 from uncrumple.core import tree
 from uncrumple.core.errors import explain, unknown_argument, warn
+from uncrumple.core.quick_torch import without_compiler
 from uncrumple.data.batches import ArrayBatches, split_tail, unpack_x_y_sample_weight
 from uncrumple.data.convert import to_tensors
 from uncrumple.layers import symbolic
@@ -375,7 +376,7 @@ def _try_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
     weight = tree.map_structure(lambda leaf: leaf.to("meta") if isinstance(leaf, torch.Tensor) else leaf, sample_weight)
     trackers = model._compile_loss.metrics
     try:
-        with torch.no_grad():
+        with without_compiler(), torch.no_grad():
             model._compile_loss(y, meta, weight)
     except (RuntimeError, NotImplementedError, TypeError) as error:
         if symbolic.is_explained(error):

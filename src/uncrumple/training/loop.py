@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from uncrumple.callbacks import CallbackList, LazyLogs
+from uncrumple.callbacks.screen import message
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
@@ -216,7 +217,7 @@ def _steps_to_skip(model: Any, epoch: int, initial_epoch: int) -> int:
 
 
 def _say_interrupted(epoch: int, epochs: int, steps: int) -> None:
-    print(
-        f"\nStopped by Ctrl-C in epoch {epoch + 1} of {epochs}, after {steps} step{'s' * (steps != 1)} of it. "
+    message(
+        f"Stopped by Ctrl-C in epoch {epoch + 1} of {epochs}, after {steps} step{'s' * (steps != 1)} of it. "
         "The model keeps what it has learned."
     )

@@ -1,0 +1,1 @@
+"""The command line: commands call, format and print; they compute nothing."""
