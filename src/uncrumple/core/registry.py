@@ -18,7 +18,7 @@ import torch
 
 from uncrumple.core import sharing
 from uncrumple.core.dtypes import TORCH_DTYPES, DTypePolicy, dtype_name
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import closest, explain, unknown_name
 
 # {"layers": {"Dense": Dense, ...}, "losses": {...}, ...}
 _builtins: dict[str, dict[str, Any]] = {}
@@ -165,6 +165,14 @@ def get(kind: str, identifier: Any, table: dict[str, Any], *, make: bool = True)
 
 
 def _no_fit(thing: Any) -> TypeError:
+    if isinstance(thing, torch.nn.Module):
+        return TypeError(
+            explain(
+                f"{type(thing).__name__}, a torch module, cannot be written into a config: it is code.",
+                "Expected layers, numbers, strings, lists, dicts, arrays, or objects with get_config().",
+                "model.save_weights('model.weights.h5'), and build the model in Python before load_weights",
+            )
+        )
     return TypeError(
         explain(
             f"{thing!r} ({type(thing).__name__}) cannot be written into a config.",
@@ -255,7 +263,10 @@ def _serialize_object(thing: Any) -> dict[str, Any]:
     builtin = cls.__dict__.get("_keras_module")
     if isinstance(thing, DTypePolicy):
         builtin = "keras"
-    registered = getattr(cls, "_keras_registered_name", None) if builtin else get_registered_name(cls)
+    if builtin:  # Keras's own name for what it does not offer to users
+        registered = cls.__name__ if builtin.startswith("keras.src.") else None
+    else:
+        registered = get_registered_name(cls)
     out: dict[str, Any] = {
         # Where a script's own class lives is not known to whoever opens the file.
         "module": builtin or (None if cls.__module__ == "__main__" else cls.__module__),
@@ -396,8 +407,7 @@ def _find_class(config: dict[str, Any]) -> Any:
     if found is not None:
         return found
     if built_in:
-        known = {name for table in _builtins.values() for name, thing in table.items() if isinstance(thing, type)}
-        raise TypeError(unknown_name(f"class in the file (module '{module}')", class_name, known))
+        raise TypeError(_unknown_class(module, class_name))
     of_module = f" of module '{module}'" if module else ""
     raise TypeError(
         explain(
@@ -405,6 +415,19 @@ def _find_class(config: dict[str, Any]) -> Any:
             "Expected it to be registered before loading; loading never imports code.",
             f"load_model(path, custom_objects={{'{class_name}': {class_name}}})",
         )
+    )
+
+
+def _unknown_class(module: str, class_name: str) -> str:
+    """Return the message for a class of Keras that is not there."""
+    room = module.split(".")[-1]
+    tables = [_builtins[room]] if _builtins.get(room) else list(_builtins.values())
+    known = sorted({name for table in tables for name, thing in table.items() if isinstance(thing, type)})
+    guess = closest(str(class_name), known)
+    return explain(
+        f"The file names the class '{class_name}' of module '{module}', which uncrumple does not have.",
+        f"Expected one of: {', '.join(known[:24])}{', ...' if len(known) > 24 else ''}.",
+        f"did you mean '{guess}'?" if guess else f"give a class of your own: custom_objects={{'{class_name}': ...}}",
     )
 
 

@@ -13,6 +13,7 @@ cells is odd, the extra one goes to the end, as TensorFlow does it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -35,6 +36,22 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
     """
     total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
+
+
+@functools.lru_cache(maxsize=1024)
+def _pads(
+    padding: str,
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[list[tuple[int, int]], bool]:
+    """Return the cells before and after each axis, and whether there are as many on both sides."""
+    if padding == "same":
+        pads = [same_padding(*axis) for axis in zip(sizes, kernel, strides, dilation)]
+    else:  # "causal"
+        pads = [((size - 1) * hole, 0) for size, hole in zip(kernel, dilation)]
+    return pads, all(before == after for before, after in pads)
 
 
 def convolve(
@@ -76,11 +93,8 @@ def convolve(
     both_sides: Sequence[int] | int = 0
     if padding != "valid":
         sizes = x.shape[1:-1] if channels_last else x.shape[2:]
-        if padding == "same":
-            pads = [same_padding(*axis) for axis in zip(sizes, kernel.shape, strides, dilation)]
-        else:
-            pads = [((size - 1) * hole, 0) for size, hole in zip(kernel.shape, dilation[:rank])]
-        if all(before == after for before, after in pads):
+        pads, even = _pads(padding, tuple(sizes), tuple(kernel.shape[:rank]), tuple(strides), tuple(dilation))
+        if even:
             both_sides = [before for before, _ in pads]
         else:
             x = pad(x, pads, channels_last)

@@ -9,6 +9,7 @@ left out.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +18,19 @@ from torch.nn import functional
 
 from uncrumple.kernels.convolution import TO_FIRST, TO_LAST, same_padding
 
-_MAX = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
-_AVERAGE: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+_AVERAGE_IN_TORCH: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+
+
+def _max_of(function: Any) -> Any:
+    return lambda x, size, strides, pads=0, hang_over=False: function(x, size, strides, pads, 1, hang_over)
+
+
+def _average_of(function: Any) -> Any:
+    return lambda x, size, strides, pads=0, hang_over=False: function(x, size, strides, pads, hang_over, False)
+
+
+_MAX = {1: _max_of(torch.max_pool1d), 2: _max_of(torch.max_pool2d), 3: _max_of(torch.max_pool3d)}
+_AVERAGE = {rank: _average_of(function) for rank, function in _AVERAGE_IN_TORCH.items()}
 
 
 def max_pool(
@@ -55,7 +67,7 @@ def average_pool(
 
 
 def _pool(
-    functions: dict[int, Any],
+    function: dict[int, Any],
     x: torch.Tensor,
     size: Sequence[int],
     strides: Sequence[int],
@@ -64,23 +76,30 @@ def _pool(
 ) -> torch.Tensor:
     rank = x.dim() - 2
     if rank == 1 and channels_last:
-        return _pool(functions, x.unsqueeze(1), (1, *size), (1, *strides), padding, True).squeeze(1)
+        return _pool(function, x.unsqueeze(1), (1, *size), (1, *strides), padding, True).squeeze(1)
     if channels_last:
         x = x.permute(TO_FIRST[rank])
-    both_sides: list[int] | int = 0
-    hang_over = False
-    first = [0] * rank
-    if padding == "same":
-        both_sides = []
-        for axis, (kernel, stride) in enumerate(zip(size, strides)):
-            before, after = same_padding(x.shape[axis + 2], kernel, stride)
-            if before != after and stride == 1:
-                before, first[axis] = after, 1
-            hang_over = hang_over or (before != after and stride > 1)
-            both_sides.append(before)
-    settings = {} if functions is _MAX else {"count_include_pad": False}
-    out = functions[rank](x, tuple(size), tuple(strides), both_sides, ceil_mode=hang_over, **settings)
-    for axis, start in enumerate(first):
-        if start:
-            out = out.narrow(axis + 2, 1, out.shape[axis + 2] - 1)
+    if padding == "valid":
+        out = function[rank](x, size, strides)
+    else:
+        pads, hang_over, left_out = _same(tuple(x.shape[2:]), tuple(size), tuple(strides))
+        out = function[rank](x, size, strides, pads, hang_over)
+        for axis in left_out:
+            out = out.narrow(axis, 1, out.shape[axis] - 1)
     return out.permute(TO_LAST[rank]) if channels_last else out
+
+
+@functools.lru_cache(maxsize=1024)
+def _same(
+    sizes: tuple[int, ...], windows: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[list[int], bool, list[int]]:
+    """Return the pads for torch, whether windows hang over the end, and the axes whose first result is left out."""
+    pads, left_out, hang_over = [], [], False
+    for axis, (size, window, stride) in enumerate(zip(sizes, windows, strides), 2):
+        before, after = same_padding(size, window, stride)
+        if before != after and stride == 1:
+            left_out.append(axis)
+        elif before != after:
+            hang_over = True
+        pads.append(after if stride == 1 else before)
+    return pads, hang_over, left_out

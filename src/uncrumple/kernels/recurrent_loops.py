@@ -25,7 +25,7 @@ _relu_backward = torch.ops.aten.threshold_backward.grad_input
 
 def _by_time(x: torch.Tensor) -> torch.Tensor:
     """Return (samples, time steps, features) as rows (time steps * samples, features)."""
-    return x.transpose(0, 1).reshape(-1, x.shape[2])
+    return x.transpose(0, 1).reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
 def _linear(bias: torch.Tensor | None, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -37,10 +37,10 @@ def _blocks(x: torch.Tensor, units: int, first: int, last: int) -> tuple[torch.T
     return x[:, :, first * units : last * units].unbind(0)
 
 
-def _input_gradient(d: torch.Tensor, kernel: torch.Tensor, batch: int) -> torch.Tensor:
+def _input_gradient(d: torch.Tensor, kernel: torch.Tensor, time: int, batch: int) -> torch.Tensor:
     """Return the gradient of the inputs, samples first, from that of the projected rows."""
     # A transposed right-hand side halves the speed of small products; copying it is cheap.
-    return torch.mm(d, kernel.t().contiguous()).view(-1, batch, kernel.shape[0]).transpose(0, 1)
+    return torch.mm(d, kernel.t().contiguous()).view(time, batch, kernel.shape[0]).transpose(0, 1)
 
 
 def _parts(d_outputs: Gradient) -> Sequence[Any]:
@@ -65,7 +65,7 @@ class SimpleRNN(torch.autograd.Function):
         rows = _by_time(x)
         states = x.new_empty(time + 1, batch, units)
         states[0] = h
-        projected = states[1:].view(-1, units)
+        projected = states[1:].view(time * batch, units)
         if bias is None:
             torch.mm(rows, kernel, out=projected)
         else:
@@ -82,7 +82,7 @@ class SimpleRNN(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_outputs: torch.Tensor) -> tuple[Gradient, ...]:
         rows, states, kernel, recurrent_kernel = ctx.saved_tensors
-        time, batch, units = states.shape[0] - 1, *states.shape[1:]
+        batch, time, units = d_outputs.shape
         back = recurrent_kernel.t().contiguous()
         d = states.new_empty(time, batch, units)
         each, d_each, given = states.unbind(0), d.unbind(0), d_outputs.unbind(1)
@@ -95,7 +95,7 @@ class SimpleRNN(torch.autograd.Function):
             d_h = torch.addmm(given[t - 1], d_each[t], back) if t else torch.mm(d_each[t], back)
         d = d.view(-1, units)
         return (
-            _input_gradient(d, kernel, batch) if ctx.needs_input_grad[0] else None,
+            _input_gradient(d, kernel, time, batch) if ctx.needs_input_grad[0] else None,
             d_h,
             rows.t() @ d,
             states[:-1].reshape(-1, units).t() @ d,
@@ -120,7 +120,7 @@ class GRU(torch.autograd.Function):
         units = recurrent_kernel.shape[0]
         inner_bias, recurrent_bias = (None, None) if bias is None else bias.unbind(0)
         rows = _by_time(x)
-        gates = _linear(inner_bias, rows, kernel).view(time, batch, -1)  # becomes z, r, candidate
+        gates = _linear(inner_bias, rows, kernel).view(time, batch, 3 * units)  # becomes z, r, candidate
         inner = torch.empty_like(gates)
         states = x.new_empty(time + 1, batch, units)
         states[0] = h
@@ -157,7 +157,7 @@ class GRU(torch.autograd.Function):
         _sigmoid_backward(f_candidate * inner_h, r, grad_input=f_r)
         _sigmoid_backward(states[:-1] - candidate, z, grad_input=f_z)
         d = torch.empty_like(factors)
-        d_recurrent_each = d.view(time, batch, -1)[:, :, : 3 * units].unbind(0)
+        d_recurrent_each = d.view(time, batch, 4 * units)[:, :, : 3 * units].unbind(0)
         factor_each, d_each, z_each, given = factors.unbind(0), d.unbind(0), z.unbind(0), d_outputs.unbind(1)
         # The columns of the recurrent kernel in the order candidate, z, r.
         back = recurrent_kernel.roll(units, dims=1).t().contiguous()
@@ -177,7 +177,7 @@ class GRU(torch.autograd.Function):
             total = d.sum(0)
             d_bias = torch.stack([total[units:], total[: 3 * units].roll(-units)])
         return (
-            _input_gradient(d_inputs, kernel, batch) if ctx.needs_input_grad[0] else None,
+            _input_gradient(d_inputs, kernel, time, batch) if ctx.needs_input_grad[0] else None,
             d_h,
             rows.t() @ d_inputs,
             (states[:-1].reshape(-1, units).t() @ d_recurrent).roll(-units, dims=1),
@@ -202,7 +202,7 @@ class LSTM(torch.autograd.Function):
         units = recurrent_kernel.shape[0]
         recurrent_kernel = recurrent_kernel.contiguous()
         rows = _by_time(x)
-        gates = _linear(bias, rows, kernel).view(time, batch, -1)  # becomes i, f, candidate, o
+        gates = _linear(bias, rows, kernel).view(time, batch, 4 * units)  # becomes i, f, candidate, o
         outputs, cells = x.new_empty(time + 1, batch, units), x.new_empty(time + 1, batch, units)
         squeezed = x.new_empty(time, batch, units)
         outputs[0], cells[0] = h, c
@@ -256,7 +256,7 @@ class LSTM(torch.autograd.Function):
             d_h = torch.addmm(given[t - 1], d_each[t], back) if t and given else torch.mm(d_each[t], back)
         d = d.view(-1, width)
         return (
-            _input_gradient(d, kernel, batch) if ctx.needs_input_grad[0] else None,
+            _input_gradient(d, kernel, time, batch) if ctx.needs_input_grad[0] else None,
             d_h,
             d_c,
             rows.t() @ d,

@@ -28,7 +28,7 @@ from uncrumple.core.variable import Variable
 from uncrumple.layers import symbolic
 from uncrumple.layers.input_spec import check_inputs
 from uncrumple.layers.shapes import as_tuples, masks_of, shape_of, symbols
-from uncrumple.layers.weights import WeightHolder, init_first
+from uncrumple.layers.weights import WeightHolder, calls, init_first
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _TORCH = str(Path(torch.__file__).resolve().parent)
@@ -155,6 +155,8 @@ class Layer(WeightHolder):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if "_nodes" not in self.__dict__:
             raise AttributeError(init_first(self, "_nodes"))
+        if self._losses and not calls.inside:
+            self._clear_losses()
         if len(args) == 1 and not kwargs and self.built and type(args[0]) is torch.Tensor:
             if self.input_spec is not None:
                 check_inputs(self, [tuple(args[0].shape)])
@@ -411,14 +413,26 @@ class Layer(WeightHolder):
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = self.activity_regularizer
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
-            config.update(self._given_arguments())
+            return self._with_given_arguments(config)
         return config
 
-    def _given_arguments(self) -> dict[str, Any]:
+    def _with_given_arguments(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return a config with what the constructor was given, and without what it does not take."""
+        parameters = _parameters_of(type(self).__init__)
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         args, kwargs = self._given
-        names = [p.name for p in _parameters_of(type(self).__init__) if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters) and args:
+            raise NotImplementedError(
+                explain(
+                    f"{self.label} takes any number of arguments (*args), so its config cannot be made for it.",
+                    "Expected named arguments, or a get_config() of its own.",
+                    f"def __init__(self, sizes, **kwargs) in {type(self).__name__}, and a list for sizes",
+                )
+            )
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            config = {name: value for name, value in config.items() if name in names}
         given = {**dict(zip(names, args)), **kwargs}
-        return {name: value for name, value in given.items() if name not in ("name", "trainable", "dtype")}
+        return {**config, **{name: value for name, value in given.items() if name not in ("name", "trainable", "dtype")}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -439,6 +453,21 @@ class Layer(WeightHolder):
                     f"let {cls.__name__}.get_config() return the arguments of its __init__",
                 )
             ) from None
+
+    # --- copies ----------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along: not the calls on symbolic tensors (a model copies those it is made of), nor losses."""
+        state = {**super().__getstate__(), "_nodes": [], "_losses": []}
+        if symbolic.find(*state["_given"]):
+            state["_given"] = ((), {})
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for name, value in list(self.__dict__.items()):
+            if type(value) in (list, dict) and not name.startswith("_"):
+                setattr(self, name, value)  # lists and dicts that tell this layer what is put into them
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

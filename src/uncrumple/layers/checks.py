@@ -24,7 +24,11 @@ def whole_number(owner: str, argument: str, value: Any, *, minimum: int = 1, exa
 def share(owner: str, argument: str, value: Any, *, example: float = 0.5) -> float:
     """Return `value` as a float with 0 <= value < 1 (1 itself is accepted), or raise."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-        fix = f"{owner}({value / 100:g})" if isinstance(value, numbers.Real) and 1 < value <= 100 else f"{owner}({example})"
+        fix = (
+            f"{owner}({value / 100:g})"
+            if isinstance(value, numbers.Real) and 1 < value <= 100
+            else f"{owner}({example})"
+        )
         raise ValueError(explain(f"{owner} got {argument}={value!r}.", "Expected a number from 0 to 1.", fix))
     return float(value)
 

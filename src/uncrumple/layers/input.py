@@ -49,14 +49,20 @@ class InputLayer(Layer):
             )
         if shape is not None and batch_shape is not None:
             raise ValueError(
-                explain("Input got both shape and batch_shape.", "Expected one of them.", f"Input(shape={tuple(shape)})")
+                explain(
+                    "Input got both shape and batch_shape.", "Expected one of them.", f"Input(shape={tuple(shape)})"
+                )
             )
         if input_tensor is not None:
             batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
         if batch_shape is None:
             if shape is None:
                 raise ValueError(
-                    explain("Input got no shape.", "Expected the shape of one sample, without the batch.", "Input(shape=(28, 28, 1))")
+                    explain(
+                        "Input got no shape.",
+                        "Expected the shape of one sample, without the batch.",
+                        "Input(shape=(28, 28, 1))",
+                    )
                 )
             batch_shape = (batch_size, *as_shape(shape, "Input"))
         self.batch_shape = as_shape(batch_shape, "Input")
@@ -75,6 +81,10 @@ class InputLayer(Layer):
     @property
     def output(self) -> Any:
         return self._nodes[0].structure
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        Node(self, (), {}, SymbolicTensor(self.batch_shape, self._input_dtype, name=self.name))
 
     def call(self, *args: Any) -> Any:
         return args[0] if args else None

@@ -130,4 +130,6 @@ def check_inputs(layer: Any, shapes: Any) -> None:
             continue
         expected = spec.complaint(shape)
         if expected is not None:
-            raise ValueError(explain(f"{layer.label} got an input of shape {shape}.", expected, layer.explain_input(shape)))
+            raise ValueError(
+                explain(f"{layer.label} got an input of shape {shape}.", expected, layer.explain_input(shape))
+            )

@@ -59,6 +59,7 @@ _NAMED: dict[str, type[Operation]] = {
         "GetItem": lambda x, key: x[key],
     }.items()
 }
+globals().update(_NAMED)  # pickle finds classes by their names in a module
 _BY_FUNCTION: dict[Any, tuple[str, bool]] = {}
 for _keras_name, _names in {
     "Add": "add __add__ __iadd__ __radd__",
@@ -95,8 +96,7 @@ class TorchFunction(Operation):
             kwargs["name"] = auto_name(function.rsplit(".", 1)[-1].strip("_"))
         super().__init__(**kwargs)
         self.path = function
-        self._run = _functions().get(function)
-        if self._run is None:
+        if function not in _functions():
             raise ValueError(
                 explain(
                     f"TorchFunction got {function!r}.",
@@ -106,7 +106,7 @@ class TorchFunction(Operation):
             )
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run(*args, **kwargs)
+        return _functions()[self.path](*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "function": self.path}

@@ -20,6 +20,7 @@ import torch
 from uncrumple.core import tree
 from uncrumple.core.dtypes import torch_dtype
 from uncrumple.core.errors import explain
+from uncrumple.core.quick_torch import without_compiler
 from uncrumple.core.shapes import Shape
 
 # Sizes that stand for None in the two runs. Divisible by 128, so that networks
@@ -224,7 +225,7 @@ def probing() -> Iterator[None]:
         return
     state.active, state.home = True, torch.get_default_device()
     try:
-        with torch.device("meta"), torch.no_grad():
+        with without_compiler(), torch.device("meta"), torch.no_grad():
             yield
     finally:
         state.active, state.home = False, None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import torch
 
 from uncrumple import constraints, initializers, regularizers
-from uncrumple.core import tree
+from uncrumple.core import limits, tree
 from uncrumple.core.dtypes import DTypePolicy, dtype_name, get_policy, torch_dtype
 from uncrumple.core.errors import explain
 from uncrumple.core.shapes import as_shape
@@ -21,6 +22,15 @@ class Added:
     """How many losses were added by `add_loss` so far: lets a training step see at a glance that there are none."""
 
     count = 0
+
+
+class _Calls(threading.local):
+    """Whether a model is being called in this thread: losses of the call before are forgotten by the outermost only."""
+
+    inside = False
+
+
+calls = _Calls()
 
 
 class WeightHolder(torch.nn.Module):
@@ -65,8 +75,10 @@ class WeightHolder(torch.nn.Module):
             object.__setattr__(self, name, value)
             return
         super().__setattr__(name, value)
-        if isinstance(value, torch.nn.Module) and not isinstance(value, WeightHolder):
-            value.train(self.training)
+        if isinstance(value, torch.nn.Module):
+            self._freeze_with_me(value)
+            if not isinstance(value, WeightHolder):
+                value.train(self.training)
 
     def __getattr__(self, name: str) -> Any:
         # nn.Module keeps weights in a dict and finds them here. Within a call
@@ -86,6 +98,8 @@ class WeightHolder(torch.nn.Module):
             return weight
         if "_modules" not in inside:
             raise AttributeError(init_first(self, name))
+        if name not in inside["_modules"] and isinstance(getattr(type(self), name, None), property):
+            return getattr(type(self), name).fget(self)  # it raised an AttributeError: let its words be seen
         return super().__getattr__(name)
 
     def _adopt(self, part: Any, name: str) -> None:
@@ -98,12 +112,13 @@ class WeightHolder(torch.nn.Module):
                 self._adopt(value, name)
         elif isinstance(part, torch.nn.Module):
             if not any(part is known for known in self._modules.values()):
-                self._modules[_free_name({**self._modules, **self.__dict__}, name)] = part
+                self._modules[_numbered({**self._modules, **self.__dict__}, name)] = part
+                self._freeze_with_me(part)
                 if not isinstance(part, WeightHolder):
                     part.train(self.training)
         elif isinstance(part, torch.nn.Parameter):
             if not any(part is known for known in self._parameters.values()):
-                self._parameters[_free_name({**self._parameters, **self.__dict__}, name)] = part
+                self._parameters[_numbered({**self._parameters, **self.__dict__}, name)] = part
             if isinstance(part, Variable) and not any(part is own for own in self._own_variables):
                 self._own_variables.append(part)
 
@@ -195,6 +210,7 @@ class WeightHolder(torch.nn.Module):
                     "give Input a fixed size on that axis",
                 )
             )
+        limits.take(shape, self.label)
         kind = torch_dtype(dtype) if dtype is not None else self._dtype_policy.torch_variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
@@ -230,6 +246,14 @@ class WeightHolder(torch.nn.Module):
             else:
                 part.requires_grad_(bool(value))
 
+    def _freeze_with_me(self, part: torch.nn.Module) -> None:
+        """Freeze a new part, if this layer is frozen."""
+        if not self.__dict__.get("_trainable", True):
+            if isinstance(part, WeightHolder):
+                part.trainable = False
+            else:
+                part.requires_grad_(False)
+
     def _sublayers(self) -> list[torch.nn.Module]:
         """Return the direct parts of this layer, each once, in the order they were added."""
         return list(dict.fromkeys(module for module in self._modules.values() if module is not None))
@@ -263,12 +287,12 @@ class WeightHolder(torch.nn.Module):
 
     @property
     def trainable_weights(self) -> list[Any]:
-        """The weights that training changes now: frozen ones are left out."""
-        return [weight for weight in self.weights if weight.requires_grad]
+        """The weights that training changes now: none if this layer is frozen, else those that are not."""
+        return [weight for weight in self.weights if weight.requires_grad] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Any]:
-        return [weight for weight in self.weights if not weight.requires_grad]
+        return [weight for weight in self.weights if not (weight.requires_grad and self._trainable)]
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -409,6 +433,14 @@ def _free_name(taken: Any, wanted: str) -> str:
     if wanted not in taken:
         return wanted
     count = 1
+    while f"{wanted}_{count}" in taken:
+        count += 1
+    return f"{wanted}_{count}"
+
+
+def _numbered(taken: Any, wanted: str) -> str:
+    """Return a name for one of several parts of an attribute; the name itself is the attribute's."""
+    count = 0
     while f"{wanted}_{count}" in taken:
         count += 1
     return f"{wanted}_{count}"
