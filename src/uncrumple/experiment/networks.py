@@ -21,6 +21,8 @@ class Recipe:
         learning_rate: The highest; it falls to 0 along half a cosine if `decays`.
         patience: Epochs without a lower validation loss after which training stops early.
         decays: Whether the learning rate falls over all epochs.
+        threads: How many cores compute; None for all. A step of a small network is over before
+            a second core has joined in, and waiting for one that is busy costs far more.
     """
 
     epochs: int
@@ -28,6 +30,7 @@ class Recipe:
     learning_rate: float
     patience: int
     decays: bool = False
+    threads: int | None = None
 
     def changed(self, **given: Any) -> Recipe:
         """Return the recipe with what is not None replaced."""
@@ -39,8 +42,8 @@ def recipe_for(dataset: Dataset, training_rows: int) -> Recipe:
     if training_rows > 20_000:
         return Recipe(epochs=5, batch_size=64, learning_rate=3e-3, patience=2, decays=True)
     if dataset.is_images:
-        return Recipe(epochs=60, batch_size=32, learning_rate=1e-3, patience=8)
-    return Recipe(epochs=300, batch_size=16, learning_rate=3e-3, patience=25)
+        return Recipe(epochs=60, batch_size=32, learning_rate=1e-3, patience=8, threads=1)
+    return Recipe(epochs=300, batch_size=16, learning_rate=3e-3, patience=25, threads=1)
 
 
 def network_for(dataset: Dataset, scaler: Scaler) -> Sequential:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from uncrumple import callbacks, optimizers
 from uncrumple.core.errors import explain
@@ -127,20 +129,32 @@ def train(model: Any, prepared: Prepared, recipe: Recipe, *, verbose: Any = "aut
     model.compile(optimizers.Adam(rate), loss, metrics=[metric])
     stop = callbacks.EarlyStopping(monitor="val_loss", patience=recipe.patience, restore_best_weights=True)
     start = time.perf_counter()
-    history = model.fit(
-        x,
-        y,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        validation_data=prepared.rows("validation"),
-        validation_batch_size=512,
-        callbacks=[stop],
-        verbose=verbose,
-    )
+    with _threads(recipe.threads):
+        history = model.fit(
+            x,
+            y,
+            batch_size=recipe.batch_size,
+            epochs=recipe.epochs,
+            validation_data=prepared.rows("validation"),
+            validation_batch_size=512,
+            callbacks=[stop],
+            verbose=verbose,
+        )
     seconds = time.perf_counter() - start
     losses = history.history.get("val_loss", [])
     best = int(np.argmin(losses)) + 1 if losses else 0
     return Trained(model, history.history, best, seconds, recipe, len(losses) < recipe.epochs)
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute with this many threads within the block; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass
