@@ -89,9 +89,9 @@ def __getattr__(name: str) -> Any:
     elif name in _NAMES:
         found = getattr(importlib.import_module(_NAMES[name]), name)
     else:
-        from uncrumple.core.errors import unknown_name
+        from uncrumple.core.errors import no_such_name
 
-        raise AttributeError(unknown_name("name in uncrumple", name, [*_ROOMS, *_NAMES]))
+        raise no_such_name("uncrumple", name, __all__)
     globals()[name] = found
     return found
 

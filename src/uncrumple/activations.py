@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from uncrumple.core import registry
 from uncrumple.core.dtypes import floatx, torch_dtype
+from uncrumple.core.errors import answer_misspellings
 
 Activation = Callable[..., torch.Tensor]
 
@@ -461,3 +462,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Ac
     """
     with registry.CustomObjectScope(custom_objects or {}):
         return get(config)
+
+answer_misspellings(__name__)

@@ -1,6 +1,9 @@
 """Keras's `keras.backend`: what is left of it that people use."""
 
 from uncrumple.config import backend, epsilon, floatx, image_data_format, set_floatx
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.core.naming import reset_names as clear_session
 
 __all__ = ["backend", "clear_session", "epsilon", "floatx", "image_data_format", "set_floatx"]
+
+answer_misspellings(__name__)

@@ -1,6 +1,7 @@
 """Settings for the whole program, under Keras's names."""
 
 from uncrumple.core.dtypes import dtype_policy, floatx, set_dtype_policy, set_floatx
+from uncrumple.core.errors import answer_misspellings
 
 
 def backend() -> str:
@@ -19,3 +20,5 @@ def image_data_format() -> str:
 
 
 __all__ = ["backend", "dtype_policy", "epsilon", "floatx", "image_data_format", "set_dtype_policy", "set_floatx"]
+
+answer_misspellings(__name__)

@@ -13,14 +13,15 @@ from typing import Any
 import torch
 
 from uncrumple.core import registry
-from uncrumple.core.errors import explain
+from uncrumple.core.arguments import NamesItsArguments
+from uncrumple.core.errors import answer_misspellings, explain
 from uncrumple.core.naming import to_snake_case
 
 # Keeps the division by a length of zero finite.
 _EPSILON = 1e-7
 
 
-class Constraint:
+class Constraint(NamesItsArguments):
     """Base class: subclass it, and return the changed weight from `__call__`.
 
     Example:
@@ -212,3 +213,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         if config.get("module") or name not in _BY_NAME or registry.get_registered_object(name) is not None:
             return registry.deserialize_keras_object(config)
         return _BY_NAME[name].from_config(config.get("config") or {})
+
+answer_misspellings(__name__)

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from uncrumple.core import registry
+from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.devices import default_device
 from uncrumple.core.dtypes import torch_dtype
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import answer_misspellings, explain, unknown_name
 from uncrumple.core.naming import to_snake_case
 from uncrumple.core.seeds import generator
 
@@ -28,7 +29,7 @@ from uncrumple.core.seeds import generator
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer:
+class Initializer(NamesItsArguments):
     """Base class: subclass it, and return a tensor of `shape` from `__call__`.
 
     Example:
@@ -698,3 +699,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         if config.get("module") or name not in _BY_NAME or registry.get_registered_object(name) is not None:
             return registry.deserialize_keras_object(config)
         return _BY_NAME[name].from_config(config.get("config") or {})
+
+answer_misspellings(__name__)

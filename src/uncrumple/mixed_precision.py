@@ -1,6 +1,7 @@
 """Precision policies under the names of `keras.mixed_precision`."""
 
 from uncrumple.core.dtypes import DTypePolicy, dtype_policy, set_dtype_policy
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.optimizers import LossScaleOptimizer
 
 Policy = DTypePolicy
@@ -16,3 +17,5 @@ __all__ = [
     "set_dtype_policy",
     "set_global_policy",
 ]
+
+answer_misspellings(__name__)

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from uncrumple.core import registry
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.arguments import NamesItsArguments
+from uncrumple.core.errors import answer_misspellings, explain, unknown_name
 from uncrumple.core.naming import to_snake_case
 
 
-class Regularizer:
+class Regularizer(NamesItsArguments):
     """Base class: subclass it, and return one number from `__call__`.
 
     Example:
@@ -228,3 +229,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         if config.get("module") or name not in _BY_NAME or registry.get_registered_object(name) is not None:
             return registry.deserialize_keras_object(config)
         return _BY_NAME[name].from_config(config.get("config") or {})
+
+answer_misspellings(__name__)

@@ -183,3 +183,11 @@ def test_pyplot_is_left_alone():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+def test_a_loss_over_powers_of_ten_is_labelled_in_plain_numbers():
+    figure = training_curves({"loss": [2.0, 0.4, 0.05, 0.01], "val_loss": [1.5, 0.3, 0.08, 0.02]})
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both")]
+    assert "0.1" in labels
+    assert not any("$" in label for label in labels)

@@ -18,6 +18,7 @@ from uncrumple.callbacks.swap_ema_weights import SwapEMAWeights
 from uncrumple.callbacks.tensorboard import TensorBoard
 from uncrumple.callbacks.terminate_on_nan import TerminateOnNaN
 from uncrumple.core import registry
+from uncrumple.core.errors import answer_misspellings
 
 __all__ = [
     "BackupAndRestore",
@@ -60,3 +61,5 @@ registry.add_builtins(
         TerminateOnNaN,
     ],
 )
+
+answer_misspellings(__name__)

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from uncrumple.core.arguments import NamesItsArguments
+
 Logs = dict[str, Any]
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -17,7 +19,7 @@ def default(method: _Method) -> _Method:
     return method
 
 
-class Callback:
+class Callback(NamesItsArguments):
     """Something to do while a model trains, is evaluated or predicts.
 
     Subclass it and override the moments that matter. `self.model` is the

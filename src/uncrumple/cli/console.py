@@ -36,7 +36,7 @@ def table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]
     """Print a table, the first column to the left and the others to the right."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for index, name in enumerate(header):
-        made.add_column(name, justify="left" if index == 0 else "right", no_wrap=index > 0)
+        made.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     for index, row in enumerate(rows):
         made.add_row(*[Text(cell) for cell in row], style="bold" if mark_first and index == 0 else "")
     grid = Table.grid()

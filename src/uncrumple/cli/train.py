@@ -97,13 +97,10 @@ def command(data: str, name: str | None, runs_dir: str, seed: int, **options: An
 def _show(console: Any, prepared: Any, judged: Any) -> None:
     comparison = judged.comparison
     header, rows = comparison.table()
-    drop = header.index("training rows")
-    table(
-        console,
-        [cell for index, cell in enumerate(header) if index != drop],
-        [[cell for index, cell in enumerate(row) if index != drop] for row in rows],
-        mark_first=True,
-    )
+    # The report has all columns; a terminal shows those that fit.
+    least = ["training rows", *(["F1", "R²", "network's lead"] if console.width < 105 else [])]
+    kept = [index for index, name in enumerate(header) if name not in least]
+    table(console, [header[index] for index in kept], [[row[index] for index in kept] for row in rows], mark_first=True)
     console.print()
     for note in comparison.notes():
         console.print("  " + note, style="dim", markup=False)

@@ -44,7 +44,7 @@ def atomic_write(path: str | os.PathLike[str], needed: int | None = None) -> Ite
         raise IsADirectoryError(
             explain(f"Cannot write '{shown}': it is a folder.", "Expected the path of a file.", "choose another name")
         )
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    temporary = os.path.join(folder, f".{os.path.basename(path)[:100]}.{secrets.token_hex(4)}.tmp")
     try:
         # Not tempfile's: that would make the finished file readable for its owner alone.
         with open(temporary, "x+b") as file:

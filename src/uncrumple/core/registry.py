@@ -144,7 +144,7 @@ def get(kind: str, identifier: Any, table: dict[str, Any], *, make: bool = True)
     if isinstance(identifier, str):
         found = get_registered_object(identifier, module_objects=table)
         if found is None:
-            raise ValueError(unknown_name(kind, identifier, table))
+            raise ValueError(unknown_name(kind, identifier, table, or_object=True))
         return found() if make and isinstance(found, type) else found
     if isinstance(identifier, dict):
         return deserialize_keras_object(identifier)

@@ -97,10 +97,10 @@ class ArrayBatches:
 
     def to(self, device: torch.device) -> ArrayBatches:
         """Move the arrays to a device, so that batches are drawn there."""
-        if all(leaf.device == device for leaf in self._leaves):
-            return self
-        moved = tree.map_structure(lambda leaf: None if leaf is None else leaf.to(device), self._parts)
-        return ArrayBatches(*moved, batch_size=self.batch_size, shuffle=self.shuffle)
+        if not all(leaf.device == device for leaf in self._leaves):
+            moved = tree.map_structure(lambda leaf: None if leaf is None else leaf.to(device), self._parts)
+            self.__init__(*moved, batch_size=self.batch_size, shuffle=self.shuffle)  # type: ignore[misc]
+        return self
 
 
 class StreamBatches:
@@ -123,6 +123,7 @@ class StreamBatches:
         except TypeError:
             self.steps = None
         self._peeked: list[Any] = []
+        self._running: Iterator[Any] | None = None
 
     def _batch(self, item: Any) -> Batch:
         if (
@@ -161,26 +162,29 @@ class StreamBatches:
         return trimmed(x, y, weight)
 
     def first(self) -> Batch:
-        """Return the first batch; a generator's is kept and handed out again."""
-        if self.once:
-            if not self._peeked:
-                self._peeked.append(next(self.source, None))
-            item = self._peeked[0]
-        else:
-            item = next(iter(self.source), None)
-        if item is None:
-            raise ValueError(
-                explain(
-                    "The data handed out no batch.", "Expected at least one.", "check the generator: it may be used up"
+        """Return the first batch, which the next epoch hands out again: a generator makes it once only."""
+        if not self._peeked:
+            self._running = iter(self.source)
+            for item in self._running:
+                self._peeked.append(item)
+                break
+            else:
+                raise ValueError(
+                    explain(
+                        "The data handed out no batch.",
+                        "Expected at least one.",
+                        "check the generator: it may be used up",
+                    )
                 )
-            )
-        return self._batch(item)
+        return self._batch(self._peeked[0])
 
     def epoch(self) -> Iterator[Batch]:
         """Yield the batches of one epoch; a generator goes on where it stopped."""
+        running = iter(self.source) if self._running is None else self._running
+        self._running = None
         while self._peeked:
             yield self._batch(self._peeked.pop())
-        for item in self.source:
+        for item in running:
             yield self._batch(item)
 
     def to(self, device: torch.device) -> StreamBatches:
@@ -205,9 +209,22 @@ class EndlessEpochs:
         self._per_epoch = steps_per_epoch
         self._running: Iterator[Batch] | None = None
 
+    def restart(self) -> None:
+        """Let the next epoch begin with the first batch again (with a generator, the next one)."""
+        self._running = None
+
     def epoch(self) -> Iterator[Batch]:
         if self._per_epoch is None:
-            yield from self.batches.epoch()
+            count = 0
+            for batch in self.batches.epoch():
+                count += 1
+                yield batch
+            if not count:
+                warn(
+                    "The data handed out no batch for this epoch.",
+                    "Expected batches for every epoch: a generator hands each out once only.",
+                    "steps_per_epoch=... with a generator that goes on for ever, or a DataLoader",
+                )
             return
         if self._running is None:
             self._running = iter(self.batches.epoch())

@@ -4,6 +4,7 @@ Everything here takes arrays, not models, so that it judges any model alike.
 The pictures are in `uncrumple.judge.plots`, the page in `uncrumple.judge.html`.
 """
 
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.judge.baselines import Baseline, Cost, fit_baselines, measure_answers
 from uncrumple.judge.confusion import ClassScore, Confusion, confusion_of
 from uncrumple.judge.intervals import Interval, bootstrap, wilson
@@ -40,3 +41,5 @@ __all__ = [
     "wilson",
     "worst_mistakes",
 ]
+
+answer_misspellings(__name__)

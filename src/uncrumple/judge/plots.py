@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from uncrumple.core.errors import explain
 from uncrumple.judge.baselines import MAJORITY, MEDIAN
@@ -139,6 +139,10 @@ def _curve(axes: Axes, name: str, history: Mapping[str, Sequence[float]], epochs
     is_share = "accuracy" in name and len(finite) and finite.min() >= 0 and finite.max() <= 1
     if name == "loss" and len(finite) and finite.min() > 0 and finite.max() > 100 * finite.min():
         axes.set_yscale("log")
+        # The usual formatter writes powers of ten as formulas, which are not parsed here.
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     if is_share:
         span = np.ptp(finite)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{0 if span > 0.05 else 1}f} %"))

@@ -65,11 +65,11 @@ def simple_rnn(
     """
 
     def run(x: Tensor) -> Tensor:
-        if _on_gpu(x):
+        if _torch_only(x):
             weights = _chunk(x, [kernel.t(), recurrent_kernel.t()], bias)
             function = torch._VF.rnn_relu if relu else torch._VF.rnn_tanh  # type: ignore[attr-defined]
             return function(x, h.unsqueeze(0), weights, *_one_layer(bias))[0]
-        if _traced():
+        if _compiled(x):
             activation = torch.relu if relu else torch.tanh
             return recurrent_plain.simple_rnn_plain(x, h, kernel, recurrent_kernel, bias, activation)
         return recurrent_loops.SimpleRNN.apply(x, h, kernel, recurrent_kernel, bias, relu)
@@ -99,10 +99,10 @@ def gru(
     """
 
     def run(x: Tensor) -> Tensor:
-        if _on_gpu(x):
+        if _torch_only(x):
             weights = _chunk(x, [_gru_order(kernel.t()), _gru_order(recurrent_kernel.t())], bias, gru=True)
             return torch._VF.gru(x, h.unsqueeze(0), weights, *_one_layer(bias))[0]  # type: ignore[attr-defined]
-        if _traced():
+        if _compiled(x):
             return recurrent_plain.gru_plain(x, h, kernel, recurrent_kernel, bias)
         return recurrent_loops.GRU.apply(x, h, kernel, recurrent_kernel, bias)
 
@@ -172,7 +172,7 @@ class _Valid:
         self.length = self.seen[:, -1]
         self.longest = mask.shape[1]
         self.in_front = False
-        if x.device.type == "cpu" and not _traced():
+        if x.device.type == "cpu" and not _exported() and not _compiled(x):
             # Looking at the values costs nothing here; on a GPU it would make the program wait for it.
             self.longest = max(int(self.length.max()), 1) if len(mask) else 1
             self.in_front = bool((mask[:, 1:] <= mask[:, :-1]).all())
@@ -200,19 +200,25 @@ class _Valid:
 # --- torch's own ------------------------------------------------------------------
 
 
-def _on_gpu(x: Tensor) -> bool:
-    return x.device.type == "cuda"
+def _torch_only(x: Tensor) -> bool:
+    """Return whether torch's own function is to run: on a GPU, and where it is written down by name."""
+    return (x.device.type == "cuda" or _exported()) and not _compiled(x)
 
 
-def _traced() -> bool:
-    """Return whether somebody writes down what runs, so that it must be torch functions and no choice by value."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+def _exported() -> bool:
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+
+
+def _compiled(x: Tensor) -> bool:
+    """Return whether torch.compile looks on, which cannot take oneDNN's functions or ours apart."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.device.type != "cuda"
 
 
 def _has_fused_lstm(x: Tensor) -> bool:
-    if _on_gpu(x) or _traced():
+    if _torch_only(x):
         return True
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and x.dtype is not torch.float64
+    has_onednn = x.device.type == "cpu" and torch.backends.mkldnn.is_available() and x.dtype is not torch.float64
+    return has_onednn and not _compiled(x)
 
 
 def _torch_lstm(
@@ -228,7 +234,7 @@ def _torch_lstm(
 def _loop_lstm(
     x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    run = recurrent_plain.lstm_plain if _traced() else recurrent_loops.LSTM.apply
+    run = recurrent_plain.lstm_plain if _exported() or _compiled(x) else recurrent_loops.LSTM.apply
     return run(x, h, c, kernel, recurrent_kernel, bias)
 
 
@@ -248,7 +254,7 @@ def _chunk(x: Tensor, weights: list[Tensor], bias: Tensor | None, gru: bool = Fa
     if bias is not None:
         pair = [_gru_order(bias[0]), _gru_order(bias[1])] if gru else [bias, torch.zeros_like(bias)]
         weights = weights + pair
-    if not _on_gpu(x):
+    if x.device.type != "cuda":
         return weights
     whole = torch.cat([weight.reshape(-1) for weight in weights])
     parts = whole.split([weight.numel() for weight in weights])

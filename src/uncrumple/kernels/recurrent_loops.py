@@ -6,16 +6,20 @@ by hand. There everything that does not depend on the gradient is computed
 for all time steps at once, so that a step is one matrix product and two to
 four small operations; the gradients of the weights are one large product each.
 
+A gradient that is to be differentiated again is computed by the twins.
+
 Inside, time comes first. Outputs are returned with samples first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
+
+from uncrumple.kernels import recurrent_plain
 
 Gradient = torch.Tensor | None
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -47,6 +51,20 @@ def _parts(d_outputs: Gradient) -> Sequence[Any]:
     return () if d_outputs is None else d_outputs.unbind(1)
 
 
+def _by_twin(run: Callable[..., Any], inputs: Sequence[Any], d_outputs: Sequence[Gradient]) -> list[Gradient]:
+    """Return gradients that can be differentiated again, by running the plain twin."""
+    outputs = run(*inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    pairs = [(out, d) for out, d in zip(outputs, d_outputs) if d is not None]
+    wanted = [one for one in inputs if one is not None and one.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [out for out, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
+        )
+    )
+    return [next(found) if one is not None and one.requires_grad else None for one in inputs]
+
+
 class SimpleRNN(torch.autograd.Function):
     """`h = tanh(x @ kernel + bias + h @ recurrent_kernel)`, or with relu."""
 
@@ -74,14 +92,18 @@ class SimpleRNN(torch.autograd.Function):
         for t in range(time):
             new = each[t + 1].addmm_(each[t], recurrent_kernel)
             new.relu_() if relu else new.tanh_()
-        ctx.save_for_backward(rows, states, kernel, recurrent_kernel)
-        ctx.relu, ctx.has_bias = relu, bias is not None
+        ctx.save_for_backward(x, h, kernel, recurrent_kernel, bias, rows, states)
+        ctx.relu = relu
         return states[1:].transpose(0, 1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_outputs: torch.Tensor) -> tuple[Gradient, ...]:
-        rows, states, kernel, recurrent_kernel = ctx.saved_tensors
+        x, h, kernel, recurrent_kernel, bias, rows, states = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            activation = torch.relu if ctx.relu else torch.tanh
+            inputs = (x, h, kernel, recurrent_kernel, bias)
+            twin = functools.partial(recurrent_plain.simple_rnn_plain, activation=activation)
+            return (*_by_twin(twin, inputs, [d_outputs]), None)
         batch, time, units = d_outputs.shape
         back = recurrent_kernel.t().contiguous()
         d = states.new_empty(time, batch, units)
@@ -99,7 +121,7 @@ class SimpleRNN(torch.autograd.Function):
             d_h,
             rows.t() @ d,
             states[:-1].reshape(-1, units).t() @ d,
-            d.sum(0) if ctx.has_bias else None,
+            d.sum(0) if bias is not None else None,
             None,
         )
 
@@ -136,14 +158,15 @@ class GRU(torch.autograd.Function):
             both[t].add_(inner_both[t]).sigmoid_()
             candidate[t].addcmul_(r[t], inner_h[t]).tanh_()
             torch.lerp(candidate[t], each[t], z[t], out=each[t + 1])  # z * h + (1 - z) * candidate
-        ctx.save_for_backward(rows, gates, inner, states, kernel, recurrent_kernel)
-        ctx.has_bias = bias is not None
+        ctx.save_for_backward(x, h, kernel, recurrent_kernel, bias, rows, gates, inner, states)
         return states[1:].transpose(0, 1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_outputs: torch.Tensor) -> tuple[Gradient, ...]:
-        rows, gates, inner, states, kernel, recurrent_kernel = ctx.saved_tensors
+        *inputs, rows, gates, inner, states = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(_by_twin(recurrent_plain.gru_plain, inputs, [d_outputs]))
+        _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, width = gates.shape
         units = width // 3
         z, r, candidate = gates.chunk(3, dim=2)
@@ -173,7 +196,7 @@ class GRU(torch.autograd.Function):
         d = d.view(-1, 4 * units)
         d_inputs, d_recurrent = d[:, units:], d[:, : 3 * units]
         d_bias = None
-        if ctx.has_bias:
+        if bias is not None:
             total = d.sum(0)
             d_bias = torch.stack([total[units:], total[: 3 * units].roll(-units)])
         return (
@@ -200,7 +223,6 @@ class LSTM(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         batch, time, _ = x.shape
         units = recurrent_kernel.shape[0]
-        recurrent_kernel = recurrent_kernel.contiguous()
         rows = _by_time(x)
         gates = _linear(bias, rows, kernel).view(time, batch, 4 * units)  # becomes i, f, candidate, o
         outputs, cells = x.new_empty(time + 1, batch, units), x.new_empty(time + 1, batch, units)
@@ -217,15 +239,16 @@ class LSTM(torch.autograd.Function):
             torch.mul(f[t], c_each[t], out=c_each[t + 1]).addcmul_(i[t], candidate[t])
             torch.tanh(c_each[t + 1], out=squeezed_each[t])
             torch.mul(o[t], squeezed_each[t], out=h_each[t + 1])
-        ctx.save_for_backward(rows, gates, outputs, cells, squeezed, kernel, recurrent_kernel)
-        ctx.has_bias = bias is not None
+        ctx.save_for_backward(x, h, c, kernel, recurrent_kernel, bias, rows, gates, outputs, cells, squeezed)
         ctx.set_materialize_grads(False)
         return outputs[1:].transpose(0, 1), cells[1:].transpose(0, 1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_outputs: Gradient, d_cells: Gradient) -> tuple[Gradient, ...]:
-        rows, gates, outputs, cells, squeezed, kernel, recurrent_kernel = ctx.saved_tensors
+        *inputs, rows, gates, outputs, cells, squeezed = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(_by_twin(recurrent_plain.lstm_plain, inputs, [d_outputs, d_cells]))
+        _, _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, width = gates.shape
         units = width // 4
         i, f, candidate, o = gates.chunk(4, dim=2)
@@ -261,5 +284,5 @@ class LSTM(torch.autograd.Function):
             d_c,
             rows.t() @ d,
             outputs[:-1].reshape(-1, units).t() @ d,
-            d.sum(0) if ctx.has_bias else None,
+            d.sum(0) if bias is not None else None,
         )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from uncrumple.core import registry
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.layers.activation_layers import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from uncrumple.layers.base import Layer
 from uncrumple.layers.batch_normalization import BatchNormalization
@@ -87,6 +88,7 @@ from uncrumple.layers.regularization import (
     SpatialDropout3D,
 )
 from uncrumple.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from uncrumple.layers.symbolic import SymbolicTensor
 from uncrumple.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from uncrumple.layers.wrappers import TimeDistributed, TorchModuleWrapper, Wrapper
 
@@ -122,12 +124,17 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
 )
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 
+KerasTensor = SymbolicTensor
+
 _OTHERS: list[Any] = [Input, InputSpec, Layer]
 _FUNCTIONS: list[Any] = [add, average, concatenate, dot, maximum, minimum, multiply, subtract]
 _ALIASES = [
     *("AvgPool1D", "AvgPool2D", "AvgPool3D", "MaxPool1D", "MaxPool2D", "MaxPool3D"),
     *("GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D"),
     *("GlobalMaxPool3D", "Convolution1D", "Convolution2D", "Convolution3D", "Convolution1DTranspose"),
+    "KerasTensor",
     *("Convolution2DTranspose", "Convolution3DTranspose", "SeparableConvolution1D", "SeparableConvolution2D"),
 ]
 __all__ = sorted([thing.__name__ for thing in (*_LAYERS, *_OTHERS, *_FUNCTIONS)] + _ALIASES)
+
+answer_misspellings(__name__)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,16 +20,15 @@ import torch
 
 from uncrumple import regularizers
 from uncrumple.core import naming, registry, tree
+from uncrumple.core.arguments import check_arguments
 from uncrumple.core.dtypes import get_policy
 from uncrumple.core.errors import explain, unknown_argument, warn
 from uncrumple.core.variable import Variable
-from uncrumple.layers import symbolic
+from uncrumple.layers import failures, symbolic
 from uncrumple.layers.input_spec import check_inputs
 from uncrumple.layers.shapes import as_tuples, masks_of, shape_of, symbols
-from uncrumple.layers.weights import WeightHolder, calls, init_first
+from uncrumple.layers.weights import WeightHolder, calls
 
-_PACKAGE = str(Path(__file__).resolve().parents[1])
-_TORCH = str(Path(torch.__file__).resolve().parent)
 _BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "name", "input_shape", "input_dim")
 
 
@@ -75,6 +72,7 @@ class Layer(WeightHolder):
         if cls._known_arguments is not None and not kwargs.keys() <= cls._known_arguments:
             unknown = {name: value for name, value in kwargs.items() if name not in cls._known_arguments}
             raise_unknown_arguments(cls, unknown)
+        check_arguments(cls, args, kwargs, _BASE_ARGUMENTS)
         made = super().__new__(cls)
         # Kept, so that a user's layer has a config without writing get_config.
         object.__setattr__(made, "_given", (args, kwargs))
@@ -154,30 +152,38 @@ class Layer(WeightHolder):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if "_nodes" not in self.__dict__:
-            raise AttributeError(init_first(self, "_nodes"))
+            raise AttributeError(failures.init_first(self))
         if self._losses and not calls.inside:
             self._clear_losses()
-        if len(args) == 1 and not kwargs and self.built and type(args[0]) is torch.Tensor:
-            if self.input_spec is not None:
-                check_inputs(self, [tuple(args[0].shape)])
-            return super().__call__(args[0])
-        if symbolic.find(args, kwargs):
-            return self._call_symbolically(args, kwargs)
-        args = tree.map_structure(self._to_tensor, args)
-        if kwargs:
-            kwargs = {key: tree.map_structure(self._to_tensor, value) for key, value in kwargs.items()}
-        if not self.built:
-            self._build_for(args, kwargs)
-        if self.input_spec is not None and args:
-            shapes = [tuple(x.shape) if isinstance(x, torch.Tensor) else None for x in tree.flatten(args[0])]
-            check_inputs(self, shapes)
-        training = kwargs.get("training")
-        if training is not None:
-            if not (self._takes_training or self._takes_anything):
-                del kwargs["training"]
-            if bool(training) is not self.training:
-                return self._call_in_mode(bool(training), args, kwargs)
-        return super().__call__(*args, **kwargs)
+        try:
+            if len(args) == 1 and not kwargs and self.built and type(args[0]) is torch.Tensor:
+                if self.input_spec is not None:
+                    check_inputs(self, [tuple(args[0].shape)])
+                return super().__call__(args[0])
+            if symbolic.find(args, kwargs):
+                return self._call_symbolically(args, kwargs)
+            args = tree.map_structure(self._to_tensor, args)
+            if kwargs:
+                kwargs = {key: tree.map_structure(self._to_tensor, value) for key, value in kwargs.items()}
+            if not self.built:
+                self._build_for(args, kwargs)
+            if self.input_spec is not None and args:
+                shapes = [tuple(x.shape) if isinstance(x, torch.Tensor) else None for x in tree.flatten(args[0])]
+                failures.check_tensors(self, args[0])
+                check_inputs(self, shapes)
+            training = kwargs.get("training")
+            if training is not None:
+                if not (self._takes_training or self._takes_anything):
+                    del kwargs["training"]
+                if bool(training) is not self.training:
+                    return self._call_in_mode(bool(training), args, kwargs)
+            return super().__call__(*args, **kwargs)
+        except Exception as error:
+            # On shapes alone, code that needs numbers fails too; whoever runs it so tries again with numbers.
+            failure = None if symbolic.state.active else failures.explained(self, error, (args, kwargs))
+            if failure is None:
+                raise
+            raise failure from None
 
     def _call_in_mode(self, training: bool, args: Any, kwargs: Any) -> Any:
         """Run once with `training` switched, for this layer and all within it."""
@@ -280,6 +286,8 @@ class Layer(WeightHolder):
 
     def _build_for(self, args: Any, kwargs: Any) -> None:
         """Build from the shapes of the arguments of a call."""
+        if type(self).build is not Layer.build:
+            failures.check_tensors(self, args)
         structures = dict(zip(self._call_parameters, args))
         structures.update({name: value for name, value in kwargs.items() if name in self._call_parameters})
         shapes = {}
@@ -318,7 +326,7 @@ class Layer(WeightHolder):
     # --- symbolic calls --------------------------------------------------------------
 
     def _call_symbolically(self, args: Any, kwargs: Any) -> Any:
-        shapes = [leaf.shape for leaf in tree.flatten(args[0] if args else None) if isinstance(leaf, torch.Tensor)]
+        shapes = [leaf.shape for leaf in tree.flatten(args) if isinstance(leaf, torch.Tensor)]
         try:
             if not self.built:
                 with symbolic.at_home():
@@ -327,11 +335,14 @@ class Layer(WeightHolder):
                 check_inputs(
                     self, [leaf.shape if isinstance(leaf, torch.Tensor) else None for leaf in tree.flatten(args[0])]
                 )
-            outputs = symbolic.run_on_probes(self, args, kwargs)
+            with failures.no_strangers(self):
+                outputs = symbolic.run_on_probes(self, args, kwargs)
         except Exception as error:
-            if symbolic.is_explained(error):
+            failure = failures.explained(self, error, (args, kwargs))
+            if failure is None:
                 raise
-            raise self._explained(error, shapes) from None
+            raise failure from None
+        failures.check_returned(self, outputs, args)
         for leaf in tree.flatten(outputs):
             if isinstance(leaf, symbolic.SymbolicTensor) and any(
                 size == 0 or (size is None and 0 in probe.shape) for probe in leaf._probes for size in leaf.shape
@@ -346,22 +357,6 @@ class Layer(WeightHolder):
         symbolic.Node(self, args, kwargs, outputs)
         self._losses.clear()
         return outputs
-
-    def _explained(self, error: Exception, shapes: list[Any]) -> Exception:
-        """Return an error that names this layer, the shapes it got and the line that failed."""
-        what = str(error).strip().split("\n")[0] or type(error).__name__
-        place = _line_of_the_user(error)
-        shown = str(shapes[0]) if len(shapes) == 1 else str(shapes)
-        kind = (
-            type(error) if type(error) in (ValueError, TypeError, NotImplementedError, AttributeError) else ValueError
-        )
-        return kind(
-            explain(
-                f"{self.label} got an input of shape {shown}, and its call() failed: {what}.",
-                f"Expected shapes that fit its weights: {_weights_in_words(self)}.",
-                place or self.explain_input(shapes[0] if shapes else None),
-            )
-        )
 
     def explain_input(self, shape: Any) -> str:
         """Return the line to type when an input of `shape` does not fit this layer."""
@@ -505,16 +500,3 @@ def raise_unknown_arguments(cls: type, kwargs: dict[str, Any]) -> None:
     known = [p.name for p in _parameters_of(cls.__init__) if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     known += [argument for argument in _BASE_ARGUMENTS if argument not in known]
     raise ValueError(unknown_argument(cls.__name__, name, known))
-
-
-def _weights_in_words(layer: Layer) -> str:
-    shapes = [f"{weight.name} {tuple(weight.shape)}" for weight in layer._own_variables]
-    return ", ".join(shapes) if shapes else "it has none of its own"
-
-
-def _line_of_the_user(error: BaseException) -> str | None:
-    """Return the last line of the user's own code in an error's traceback."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((_PACKAGE, _TORCH, "<frozen")):
-            return f"look at line {frame.lineno} of {Path(frame.filename).name}: {frame.line}" if frame.line else None
-    return None

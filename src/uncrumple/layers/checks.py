@@ -5,12 +5,13 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import closest, explain
 
 
 def whole_number(owner: str, argument: str, value: Any, *, minimum: int = 1, example: int = 32) -> int:
     """Return `value` as an int of at least `minimum`, or raise a ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        example = _meant(value, minimum) or example
         raise ValueError(
             explain(
                 f"{owner} got {argument}={value!r}.",
@@ -19,6 +20,19 @@ def whole_number(owner: str, argument: str, value: Any, *, minimum: int = 1, exa
             )
         )
     return int(value)
+
+
+# What is usual, for the line to type.
+_USUAL = {"kernel_size": 3, "pool_size": 2, "size": 2}
+
+
+def _meant(value: Any, minimum: int) -> int | None:
+    """Return the whole number that was probably meant: 10 for "10", 3 for -3, 32 for 32.0."""
+    try:
+        number = abs(float(value))
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number == int(number) and number >= max(minimum, 1) else None
 
 
 def share(owner: str, argument: str, value: Any, *, example: float = 0.5) -> float:
@@ -36,7 +50,13 @@ def share(owner: str, argument: str, value: Any, *, example: float = 0.5) -> flo
 def one_of(owner: str, argument: str, value: Any, known: tuple[Any, ...]) -> Any:
     """Return `value` if it is among `known`, or raise with did-you-mean."""
     if value not in known:
-        raise ValueError(f"{owner}: " + unknown_name(argument, value, [str(k) for k in known]))
+        # One at least; the last is given with "or".
+        shown = [repr(word) for word in known]
+        listed = " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+        guess = closest(str(value), known) or next(word for word in known if word is not None)
+        raise ValueError(
+            explain(f"{owner} got {argument}={value!r}.", f"Expected {listed}.", f"{owner}(..., {argument}={guess!r})")
+        )
     return value
 
 
@@ -45,11 +65,12 @@ def sizes(owner: str, argument: str, value: Any, count: int, *, minimum: int = 1
     parts = (value,) * count if isinstance(value, numbers.Integral) else value
     good = isinstance(parts, (tuple, list)) and len(parts) == count
     if not good or any(isinstance(p, bool) or not isinstance(p, numbers.Integral) or p < minimum for p in parts):
+        usual = _USUAL.get(argument, 1)
         raise ValueError(
             explain(
                 f"{owner} got {argument}={value!r}.",
                 f"Expected a whole number of at least {minimum}, or {count} of them.",
-                f"{owner}(..., {argument}={3 if count == 1 else (3,) * count})",
+                f"{owner}(..., {argument}={usual if count == 1 else (usual,) * count})",
             )
         )
     return tuple(int(part) for part in parts)

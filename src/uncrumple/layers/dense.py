@@ -87,11 +87,14 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not inputs.is_floating_point():
+            inputs = inputs.to(self._compute_in)
         # (..., features) -> (..., units); for two axes addmm spares a transpose and its gradient
-        if self.use_bias and inputs.dim() == 2:
-            outputs = torch.addmm(self.bias, inputs, self.kernel)
+        bias = self.bias
+        if bias is not None and inputs.dim() == 2:
+            outputs = torch.addmm(bias, inputs, self.kernel)
         else:
-            outputs = functional.linear(inputs, self.kernel.t(), self.bias)
+            outputs = functional.linear(inputs, self.kernel.t(), bias)
         return self.activation(outputs) if self._activates else outputs
 
     def explain_input(self, shape: Any) -> str:

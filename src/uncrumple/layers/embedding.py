@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
 from uncrumple import constraints, initializers, regularizers
-from uncrumple.core.errors import explain
+from uncrumple.core.errors import UncrumpleWarning, explain
 from uncrumple.kernels.embedding import embedding
 from uncrumple.layers.base import Layer
 from uncrumple.layers.checks import whole_number
@@ -56,7 +57,8 @@ class Embedding(Layer):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("input_length", None)  # of Keras 2; the length comes with the data
+        if kwargs.pop("input_length", None) is not None:
+            warnings.warn("Embedding: input_length has no effect; remove it.", UncrumpleWarning, stacklevel=2)
         super().__init__(**kwargs)
         self.input_dim = whole_number("Embedding", "input_dim", input_dim, example=1000)
         self.output_dim = whole_number("Embedding", "output_dim", output_dim, example=64)
@@ -135,3 +137,7 @@ class Embedding(Layer):
             "mask_zero": self.mask_zero,
             "quantization_config": None,
         }
+
+
+# Of Keras 2, which Keras 3 still takes: the length comes with the data.
+Embedding._known_arguments = frozenset([*(Embedding._known_arguments or ()), "input_length"])

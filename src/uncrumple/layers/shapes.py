@@ -36,7 +36,8 @@ def shape_of(tensor: torch.Tensor) -> tuple[int | None, ...]:
     if isinstance(tensor, symbolic.SymbolicTensor):
         return tensor.shape
     shape = tuple(tensor.shape)
-    return (None, *shape[1:]) if shape and (symbolic.state.active or tensor.is_meta) else shape
+    found = symbolic.state.active or symbolic.state.trying or tensor.is_meta
+    return (None, *shape[1:]) if shape and found else shape
 
 
 def masks_of(structure: Any) -> Any:

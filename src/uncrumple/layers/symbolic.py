@@ -12,6 +12,7 @@ unknown in the output as well.
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -206,12 +207,19 @@ def made_by(tensor: SymbolicTensor) -> Node:
 
 # --- running a layer without data -------------------------------------------------
 
+# Layers whose `call` could not be run on shapes alone, as it looks at numbers.
+needs_numbers: weakref.WeakSet[Any] = weakref.WeakSet()
+
 
 class _State:
     """Whether layers are being run for their shapes, and where real weights belong meanwhile."""
 
     active = False
     home: torch.device | None = None
+    # Whether zeros stand in for data.
+    trying = False
+    # Layers that made weights, while somebody wants to know.
+    makers: list[Any] | None = None
 
 
 state = _State()
@@ -273,11 +281,13 @@ def _with_zeros(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         return made
 
     random_state = torch.get_rng_state()
+    was_trying, state.trying = state.trying, True
     try:
         with torch.no_grad():
             out = run(*tree.map_structure(real, args), **tree.map_structure(real, kwargs))
     finally:
         torch.set_rng_state(random_state)
+        state.trying = was_trying
     return tree.map_structure(to_meta, out)
 
 
@@ -306,28 +316,63 @@ def run_on_probes(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
             try:
                 out = _with_zeros(run, some_args, some_kwargs)
             except Exception as second:
-                second.__suppress_context__ = True
                 raise second from None
+            needs_numbers.add(run)
         results.append(out)
         if all(tensor._probes[0].shape == tensor._probes[1].shape for tensor in find(args, kwargs)):
             results.append(out)
             break
     first, second = results
-    leaves = [_joined(one, other) for one, other in zip(tree.flatten(first), tree.flatten(second))]
+    leaves = [_joined(run, one, other) for one, other in zip(tree.flatten(first), tree.flatten(second))]
+    if not type(run).__module__.startswith("uncrumple."):
+        check_one_sample(run, tree.map_structure(_probe, args), tree.map_structure(_probe, kwargs), first)
     return tree.pack(first, leaves)
 
 
-def _joined(one: Any, other: Any) -> Any:
+def _probe(leaf: Any) -> Any:
+    return leaf._probes[0] if isinstance(leaf, SymbolicTensor) else leaf
+
+
+def check_one_sample(run: Callable[..., Any], args: Any, kwargs: Any, outputs: Any) -> None:
+    """Compare the axes of the outputs with those for a batch of one sample, where `squeeze()` takes one too many.
+
+    Args:
+        run: A user's layer or model.
+        args, kwargs: Tensors on `meta`, of several samples.
+        outputs: What `run` returned for them.
+
+    Raises:
+        ValueError: They differ.
+    """
+
+    def first_only(leaf: Any) -> Any:
+        return leaf[:1] if isinstance(leaf, torch.Tensor) and leaf.is_meta and leaf.ndim else leaf
+
+    try:
+        alone = _without_numbers(run, tree.map_structure(first_only, args), tree.map_structure(first_only, kwargs))
+    except Exception:
+        return  # not every layer can run on one sample
+    for one, other in zip(tree.flatten(outputs), tree.flatten(alone)):
+        if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor) and one.ndim != other.ndim:
+            raise _changing_axes(run, one, other, (BATCH_SIZES[0], 1))
+
+
+def _changing_axes(run: Any, one: torch.Tensor, other: torch.Tensor, samples: tuple[int, int]) -> ValueError:
+    found = f"{one.ndim} axes for {samples[0]} samples and {other.ndim} for {samples[1]}"
+    return ValueError(
+        explain(
+            f"{getattr(run, 'label', 'A function')}: its call() returned {found}.",
+            "Expected as many axes whatever the number of samples.",
+            "name the axis: x.squeeze(-1) in place of x.squeeze()",
+        )
+    )
+
+
+def _joined(run: Any, one: Any, other: Any) -> Any:
     if not isinstance(one, torch.Tensor):
         return one
     if one.ndim != other.ndim:
-        raise ValueError(
-            explain(
-                f"The output has {one.ndim} axes for one batch size and {other.ndim} for another.",
-                "Expected as many axes whatever the batch size.",
-                "do not squeeze() all axes; name the axis: x.squeeze(-1)",
-            )
-        )
+        raise _changing_axes(run, one, other, BATCH_SIZES)
     shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape))
     return SymbolicTensor(shape, one.dtype, probes=(one, other))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core import limits, tree
 from uncrumple.core.dtypes import DTypePolicy, dtype_name, get_policy, torch_dtype
-from uncrumple.core.errors import explain
+from uncrumple.core.errors import NoAttribute, explain
 from uncrumple.core.shapes import as_shape
 from uncrumple.core.variable import Variable
 from uncrumple.layers import symbolic
+from uncrumple.layers.failures import init_first
 from uncrumple.layers.tracking import TrackedDict, TrackedList, holds_parts
 
 
@@ -54,12 +56,14 @@ class WeightHolder(torch.nn.Module):
     # --- attributes: parts put into them become part of the layer -------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (list, dict)) and "_own_variables" in self.__dict__ and not name.startswith("_"):
+        # Lists that this package keeps for itself hold weights that are parts already.
+        private = name.startswith("_") and sys._getframe(1).f_globals.get("__name__", "").startswith("uncrumple.")
+        if isinstance(value, (list, dict)) and "_own_variables" in self.__dict__ and not private:
             if isinstance(value, dict) and (holds_parts(value) or not value):
                 value = TrackedDict(value, lambda part: self._adopt(part, name))
             elif isinstance(value, list) and (holds_parts(value) or not value):
                 value = TrackedList(value, lambda part: self._adopt(part, name))
-        elif isinstance(value, tuple) and holds_parts(value) and not name.startswith("_"):
+        elif isinstance(value, tuple) and holds_parts(value) and not private:
             self._adopt(value, name)
         if isinstance(value, torch.nn.Module) and "_modules" not in self.__dict__:
             raise AttributeError(init_first(self, name))
@@ -100,7 +104,12 @@ class WeightHolder(torch.nn.Module):
             raise AttributeError(init_first(self, name))
         if name not in inside["_modules"] and isinstance(getattr(type(self), name, None), property):
             return getattr(type(self), name).fget(self)  # it raised an AttributeError: let its words be seen
-        return super().__getattr__(name)
+        for parts in (inside["_modules"], inside["_buffers"]):
+            if name in parts:
+                return parts[name]
+        owner = self.label if "name" in inside else type(self).__name__
+        fix = f"self.{name} = ... in __init__() or build(), before it is used"
+        raise NoAttribute(owner, name, lambda: dir(self), fix)
 
     def _adopt(self, part: Any, name: str) -> None:
         """Make a layer or weight that sits in a list or dict attribute a part of this layer."""
@@ -212,13 +221,15 @@ class WeightHolder(torch.nn.Module):
             )
         limits.take(shape, self.label)
         kind = torch_dtype(dtype) if dtype is not None else self._dtype_policy.torch_variable_dtype
+        if symbolic.state.makers is not None:
+            symbolic.state.makers.append(self)
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
         with symbolic.at_home(), torch.no_grad():
             value = initializers.get(initializer)(shape, dtype=dtype_name(kind))
             if not isinstance(value, torch.Tensor):
                 value = torch.as_tensor(value)
-            value = value.detach().to(torch.get_default_device(), kind)
+            value = value.detach().to(torch.get_default_device(), kind).contiguous()
             weight = Variable(value, trainable=trainable, name=name or "weight")
         if not self._trainable:
             weight.requires_grad_(False)
@@ -277,7 +288,8 @@ class WeightHolder(torch.nn.Module):
             if isinstance(part, WeightHolder):
                 found += part.weights
             else:
-                found += [*part.parameters(), *part.buffers()]
+                found += part.parameters()
+                found += part.buffers()
         return list({id(weight): weight for weight in found}.values())
 
     @property
@@ -446,9 +458,3 @@ def _numbered(taken: Any, wanted: str) -> str:
     return f"{wanted}_{count}"
 
 
-def init_first(layer: Any, name: str) -> str:
-    return explain(
-        f"{type(layer).__name__}: '{name}' was used before super().__init__() had run.",
-        "Expected super().__init__() in the first line of __init__.",
-        "def __init__(self, **kwargs): super().__init__(**kwargs)",
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from uncrumple.core import registry
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.losses.base import Loss, LossFunctionWrapper
 from uncrumple.losses.crossentropy import (
     BinaryCrossentropy,
@@ -135,3 +136,5 @@ __all__ = [
     "get",
     "serialize",
 ]
+
+answer_misspellings(__name__)

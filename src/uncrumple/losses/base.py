@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from uncrumple.core import registry
+from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.dtypes import floatx, get_policy
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.naming import auto_name
@@ -17,7 +18,7 @@ _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", 
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
-class Loss:
+class Loss(NamesItsArguments):
     """Base class: subclass it, and return one number per sample from `call`.
 
     Args:
@@ -212,11 +213,10 @@ class BuiltinLoss(LossFunctionWrapper):
             and self._takes_short_way
             and isinstance(y_pred, torch.Tensor)
             and isinstance(y_true, torch.Tensor)
-            and y_pred.dtype is self._torch_dtype
             and y_true.device == y_pred.device
             and keras_mask(y_pred) is None
         ):
-            short = self.batch_mean(y_true, y_pred)
+            short = self.batch_mean(y_true, _convert(y_pred, self._torch_dtype))
             if short is not None:
                 return short
         elif self._per_number and sample_weight is not None:

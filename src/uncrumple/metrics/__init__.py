@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from uncrumple.core import registry
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.core.naming import to_snake_case
 from uncrumple.measures import (
     binary_crossentropy,
@@ -47,11 +48,7 @@ from uncrumple.metrics.confusion import (
     FalseNegatives,
     FalsePositives,
     Precision,
-    PrecisionAtRecall,
     Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
     TrueNegatives,
     TruePositives,
 )
@@ -65,6 +62,12 @@ from uncrumple.metrics.f_score import F1Score, FBetaScore
 from uncrumple.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from uncrumple.metrics.mean import Mean, MeanMetricWrapper, Sum
 from uncrumple.metrics.metric import Metric
+from uncrumple.metrics.operating_points import (
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
 from uncrumple.metrics.probabilistic import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -181,3 +184,5 @@ __all__ = [
     "get",
     "serialize",
 ]
+
+answer_misspellings(__name__)

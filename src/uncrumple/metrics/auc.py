@@ -10,7 +10,7 @@ import torch
 from uncrumple.core import registry
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.measures.pairing import as_float, as_tensor
-from uncrumple.metrics.confusion import ConfusionMetric, as_thresholds, evenly_spaced
+from uncrumple.metrics.confusion_base import ConfusionMetric, as_thresholds, evenly_spaced
 from uncrumple.metrics.metric import divide
 
 _CURVES = ("ROC", "PR", "PRGAIN")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from uncrumple import initializers
+from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.dtypes import floatx, get_policy
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.naming import auto_name
@@ -17,7 +18,7 @@ from uncrumple.core.variable import Variable
 _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
 
-class Metric:
+class Metric(NamesItsArguments):
     """Base class: subclass it, make variables in `__init__`, change them in `update_state`, use them in `result`.
 
     The variables move to the device of what `update_state` is given.

@@ -14,7 +14,7 @@ from uncrumple.core import tree
 from uncrumple.core.dtypes import torch_dtype
 from uncrumple.core.errors import explain
 from uncrumple.layers.base import Layer
-from uncrumple.layers.input import InputLayer
+from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.symbolic import Node, SymbolicTensor, made_by
 
 _enter = torch.nn.Module.__call__
@@ -27,6 +27,16 @@ class _Slot:
 
     def __init__(self, index: int) -> None:
         self.index = index
+
+
+class _Described:
+    """What a copy of a graph needs to know of a symbolic tensor, to make one like it."""
+
+    def __init__(self, tensor: SymbolicTensor) -> None:
+        self._arguments = (tensor.shape, tensor.dtype, tensor._own_name, tensor._probes)
+
+    def made(self) -> SymbolicTensor:
+        return SymbolicTensor(*self._arguments)
 
 
 class Graph:
@@ -59,9 +69,48 @@ class Graph:
                     )
                 )
         self.nodes, self.layers, self.depths = self._sort()
+        if not all(isinstance(tensor.keras_history[0], InputLayer) for tensor in self.flat_inputs):
+            self._begin_with_inputs()
         self._check_names()
         self.input_names = [tensor.keras_history[0].name for tensor in self.flat_inputs]
         self._plan()
+
+    # --- copies ------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the calls in a form that can be copied and pickled.
+
+        Symbolic tensors belong to the layers that made them, so copies of the layers get tensors of their own.
+        """
+        numbers = {id(tensor): number for number, tensor in enumerate(self.flat_inputs)}
+        calls, count = [], len(self.flat_inputs)
+        for node in self.nodes:
+            if all(id(tensor) in numbers for tensor in node.outputs):
+                continue
+            args, kwargs = (
+                tree.map_structure(lambda leaf: _numbered(leaf, numbers), part) for part in (node.args, node.kwargs)
+            )
+            numbers.update((id(tensor), count + place) for place, tensor in enumerate(node.outputs))
+            count += len(node.outputs)
+            calls.append((node.layer, args, kwargs, tree.map_structure(_described, node.structure)))
+        return {
+            "name": self.name,
+            "inputs": tree.map_structure(lambda leaf: _numbered(leaf, numbers), self.inputs),
+            "outputs": tree.map_structure(lambda leaf: _numbered(leaf, numbers), self.outputs),
+            "starts": [tensor.keras_history[0] for tensor in self.flat_inputs],
+            "calls": calls,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        tensors: list[Any] = [layer.output for layer in state["starts"]]
+
+        def found(structure: Any) -> Any:
+            return tree.map_structure(lambda leaf: tensors[leaf.index] if isinstance(leaf, _Slot) else leaf, structure)
+
+        for layer, args, kwargs, structure in state["calls"]:
+            outputs = tree.map_structure(lambda leaf: leaf.made() if isinstance(leaf, _Described) else leaf, structure)
+            tensors += Node(layer, found(args), found(kwargs), outputs).outputs
+        self.__init__(found(state["inputs"]), found(state["outputs"]), state["name"])  # type: ignore[misc]
 
     # --- order -------------------------------------------------------------------
 
@@ -115,6 +164,24 @@ class Graph:
                 )
             if not is_start:
                 stack.extend((parent, False) for parent in reversed(node.parents))
+
+    def _begin_with_inputs(self) -> None:
+        """Put an `Input` in place of each input that a layer made, and call the layers behind it anew."""
+        tensors: dict[int, Any] = {}
+        for tensor in self.flat_inputs:
+            is_input = isinstance(tensor.keras_history[0], InputLayer)
+            tensors[id(tensor)] = tensor if is_input else Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+
+        def found(structure: Any) -> Any:
+            return tree.map_structure(lambda leaf: tensors.get(id(leaf), leaf), structure)
+
+        for node in self.nodes:
+            if not any(id(tensor) in tensors for tensor in node.outputs):
+                outputs = tree.flatten(node.layer(*found(node.args), **found(node.kwargs)))
+                tensors.update((id(tensor), made) for tensor, made in zip(node.outputs, outputs))
+        self.inputs, self.outputs = found(self.inputs), found(self.outputs)
+        self.flat_inputs, self.flat_outputs = tree.flatten(self.inputs), tree.flatten(self.outputs)
+        self.nodes, self.layers, self.depths = self._sort()
 
     def _check_names(self) -> None:
         names: dict[str, Any] = {}
@@ -307,6 +374,14 @@ def _product(sizes: Any) -> int:
     for size in sizes:
         out *= size
     return out
+
+
+def _numbered(leaf: Any, numbers: dict[int, int]) -> Any:
+    return _Slot(numbers[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf
+
+
+def _described(leaf: Any) -> Any:
+    return _Described(leaf) if isinstance(leaf, SymbolicTensor) else leaf
 
 
 def _short(thing: Any) -> str:

@@ -13,14 +13,16 @@ import torch
 from uncrumple import metrics as metrics_room
 from uncrumple import optimizers
 from uncrumple.callbacks import CallbackList
-from uncrumple.core import registry, tree
+from uncrumple.callbacks.logs import plain_logs
+from uncrumple.core import registry, sharing, tree
 from uncrumple.core.dtypes import dtype_policy
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import explain, unknown_name, warn
 from uncrumple.data.batches import EndlessEpochs, make_batches, unpack_x_y_sample_weight
 from uncrumple.layers import symbolic
 from uncrumple.layers.base import Layer
+from uncrumple.layers.operation import Operation
 from uncrumple.layers.shapes import symbols
-from uncrumple.layers.weights import Added
+from uncrumple.layers.weights import Added, calls
 from uncrumple.models.graph import Graph
 from uncrumple.training import checks, loop
 from uncrumple.training.compiled import CompiledLoss, CompiledMetrics
@@ -106,10 +108,16 @@ class Model(Layer, loop.Steps):
     # --- calling -----------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if calls.inside:
+            return super().__call__(*args, **kwargs)
         if self._seen_losses != Added.count:
             self._clear_losses()
             self._seen_losses = Added.count
-        return super().__call__(*args, **kwargs)
+        calls.inside = True
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            calls.inside = False
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Compute the outputs. A class of your own overrides it."""
@@ -159,9 +167,9 @@ class Model(Layer, loop.Steps):
 
     @property
     def layers(self) -> list[Any]:
-        """The layers of the model, in order."""
+        """The layers of the model, in order; operators such as `x + 1` are left out, as in Keras."""
         if self._graph is not None:
-            return list(self._graph.layers)
+            return [layer for layer in self._graph.layers if not isinstance(layer, Operation)]
         return [
             layer for layer in self._flatten_layers(include_self=False, recursive=False) if isinstance(layer, Layer)
         ]
@@ -190,10 +198,11 @@ class Model(Layer, loop.Steps):
                     )
                 )
             return self.layers[index]
-        for layer in self.layers:
+        layers = self.layers if self._graph is None else self._graph.layers
+        for layer in layers:
             if layer.name == name:
                 return layer
-        raise ValueError(unknown_name("layer", str(name), [layer.name for layer in self.layers]))
+        raise ValueError(unknown_name("layer", str(name), [layer.name for layer in layers]))
 
     @property
     def inputs(self) -> Any:
@@ -235,7 +244,7 @@ class Model(Layer, loop.Steps):
     # --- losses and metrics ----------------------------------------------------------------
 
     def _extra_losses(self) -> list[Any]:
-        """Return the losses of `add_loss` and of regularizers, and forget the former."""
+        """Return the losses of `add_loss` and of regularizers."""
         if self._regularized is None:
             self._regularized = [w for w in self.weights if getattr(w, "regularizer", None) is not None]
         found: list[Any] = []
@@ -243,8 +252,6 @@ class Model(Layer, loop.Steps):
             for layer in self._flatten_layers():
                 if isinstance(layer, Layer):
                     found += layer._losses
-            self._clear_losses()
-            self._seen_losses = Added.count
         found += [weight.regularizer(weight) for weight in self._regularized if weight.requires_grad]
         return found
 
@@ -345,7 +352,7 @@ class Model(Layer, loop.Steps):
         self._scales_loss = hasattr(optimizer, "scale_loss")
         self._compile_loss = CompiledLoss(loss, loss_weights, self.output_names) if loss is not None else None
         self._compile_metrics = (
-            CompiledMetrics(metrics, weighted_metrics, self.output_names) if metrics or weighted_metrics else None
+            CompiledMetrics(metrics, weighted_metrics, self.output_names, loss) if metrics or weighted_metrics else None
         )
         self._loss_tracker = metrics_room.Mean(name="loss")
         self._when_testing = (
@@ -360,10 +367,19 @@ class Model(Layer, loop.Steps):
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Return what `compile` was given, as plain data."""
-        return registry.serialize_dict(self._compile_config) if self.compiled else None
+        if not self.compiled or not hasattr(self.optimizer, "get_config"):  # optimizers of torch have no config
+            return None
+        return registry.serialize_dict(self._compile_config)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as `get_compile_config` says, and prepare the optimizer for the weights."""
+        if type(self).compile is not Model.compile:
+            warn(
+                f"Model '{self.name}' was not compiled: {type(self).__name__} has a compile() of its own.",
+                "Expected compile() to take what Model.compile takes.",
+                "model.compile(...) after loading",
+            )
+            return
         settings = {name: registry.deserialize_keras_object(value) for name, value in config.items()}
         if settings.get("optimizer") is None and "optimizer" in settings:
             del settings["optimizer"]
@@ -575,7 +591,7 @@ class Model(Layer, loop.Steps):
         else:
             with torch.no_grad():
                 logs = self.test_step(batch)
-        results = loop._final(self, logs)
+        results = plain_logs(logs)
         return results if return_dict else self._in_order(results)
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -583,10 +599,11 @@ class Model(Layer, loop.Steps):
         return self.predict(x, batch_size=2**62, verbose=0)
 
     def _in_order(self, logs: dict[str, Any]) -> Any:
-        names = ["loss"]
-        if self._compile_metrics is not None and self._compile_metrics.built:
-            names += self._compile_metrics.result()
-        names += [metric.name for metric in self.metrics if metric.name not in names]
+        """Return logs as Keras lists them: by the metrics' own names as they stand in `metrics`, then the rest by name."""
+        names = []
+        for metric in self.metrics:
+            inner = metric.metrics if metric is self._compile_metrics else [metric]
+            names += [one.name for one in inner]
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]
         return values[0] if len(values) == 1 else values
@@ -644,12 +661,12 @@ class Model(Layer, loop.Steps):
         """Return the architecture as JSON text, without weights."""
         import json
 
-        return json.dumps(registry.serialize_keras_object(self), **kwargs)
+        return json.dumps(sharing.write(lambda: registry.serialize_keras_object(self)), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if type(self).get_config is Model.get_config and type(self).__init__ is not Model.__init__:
-            config.update(self._given_arguments())
+            return self._with_given_arguments(config)
         return config
 
 

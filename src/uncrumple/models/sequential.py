@@ -11,7 +11,7 @@ from uncrumple.core.errors import explain, unknown_argument
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.shapes import as_tuples
-from uncrumple.layers.symbolic import SymbolicTensor
+from uncrumple.layers.symbolic import SymbolicTensor, made_by
 from uncrumple.layers.wrappers import TorchModuleWrapper
 from uncrumple.models.functional import Functional
 from uncrumple.models.graph import Graph
@@ -66,6 +66,14 @@ class Sequential(Model):
                 else 'model.add(Dense(10, activation="relu"))'
             )
             raise TypeError(explain(f"Sequential '{self.name}' got {wrong}.", "Expected a layer.", fix))
+        if any(part is self for part in layer.modules()):
+            raise ValueError(
+                explain(
+                    f"Sequential '{self.name}' was added to itself.",
+                    "Expected another layer or model.",
+                    "model = Sequential([model, ...]) for a new model around it",
+                )
+            )
         if any(layer.name == known.name for known in self._stack):
             raise ValueError(
                 explain(
@@ -105,6 +113,7 @@ class Sequential(Model):
             raise
         key = layer.name.replace(".", "_")
         self._modules[key if key not in self.__dict__ else f"{key}_layer"] = layer
+        self._freeze_with_me(layer)
         self._metrics_cache = None
 
     def _extend(self, layer: Any) -> None:
@@ -139,10 +148,12 @@ class Sequential(Model):
             if part is layer:
                 del self._modules[key]
         if self._graph is not None:
-            layer._nodes = [node for node in layer._nodes if node is not layer._nodes[-1]]
-            rest = [known for known in self._stack if not isinstance(known, InputLayer)]
-            self._graph = Graph(self._stack[0].output, rest[-1]._nodes[-1].structure, self.name) if rest else None
-            self.built = bool(rest)
+            last = made_by(self._graph.outputs)
+            if last is layer._nodes[-1]:
+                layer._nodes.pop()
+            start = self._stack[0].output
+            self._graph = Graph(start, last.inputs[0], self.name) if self.layers else None
+            self.built = bool(self.layers)
         self._metrics_cache = None
         return layer
 
@@ -211,7 +222,7 @@ class Sequential(Model):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": self._dtype_policy,
-            "layers": list(self._stack),
+            "layers": [registry.serialize_keras_object(layer) for layer in self._stack],
         }
         if self.built and self._build_shapes:
             config["build_input_shape"] = list(self._build_shapes["input_shape"])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from uncrumple.core import registry
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import answer_misspellings, explain, unknown_name
 from uncrumple.optimizers import schedules
 from uncrumple.optimizers.adadelta import Adadelta
 from uncrumple.optimizers.adagrad import Adagrad
@@ -133,3 +133,5 @@ def _is_registered(config: dict[str, Any], custom_objects: dict[str, Any] | None
 
 
 registry.add_builtins("optimizers", _ALL)
+
+answer_misspellings(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncrumple.core.errors import explain, unknown_argument
+from uncrumple.core.errors import explain, one_of, unknown_argument
 
 # Other names that people type for Keras's arguments (torch's, and Keras 1's).
 _ALIASES = {"lr": "learning_rate", "eps": "epsilon", "betas": "beta_1", "alpha": "rho", "clip_norm": "clipnorm"}
@@ -112,7 +112,7 @@ def only_known(owner: str, given: dict[str, Any], known: Iterable[str]) -> None:
             raise ValueError(
                 explain(
                     f"{owner} got an unknown argument '{name}'.",
-                    f"Expected one of: {', '.join(known)}.",
+                    one_of(meant, known, "arguments"),
                     f"did you mean '{meant}='?",
                 )
             )

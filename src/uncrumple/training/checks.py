@@ -56,6 +56,8 @@ def check_identifiers(loss: Any, metrics: Any, weighted_metrics: Any) -> None:
 
 def check_fit_arguments(**given: Any) -> None:
     """Refuse impossible numbers."""
+    share: Any
+    freq: Any
     for name, minimum, optional in (
         ("batch_size", 1, True),
         ("epochs", 0, False),
@@ -389,17 +391,15 @@ def _try_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
 
 def check_targets(model: Any, y: Any, y_pred: Any, x: Any, y_name: str, *, new: bool) -> None:
     """Compare the values of the targets with what each loss and its output can mean."""
-    from uncrumple.training.compiled import by_output, names_of_outputs
+    from uncrumple.training.compiled import by_output, names_of_outputs, targets_by_output
 
     names = names_of_outputs(y_pred, model.output_names)
-    targets, outputs = by_output(y, names), by_output(y_pred, names)
-    if len(targets) != len(outputs):
-        return
+    targets, outputs = targets_by_output(y, names, model._compile_loss._given), by_output(y_pred, names)
     for index, loss, _, _ in model._compile_loss._terms:
         target, output = targets[index], outputs[index]
         if target is None or not isinstance(output, torch.Tensor):
             continue
-        where = y_name if len(names) == 1 else f"{y_name}['{names[index]}']"
+        where = y_name if len(names) == 1 else f"{y_name}[{index if names[index] is None else repr(names[index])}]"
         kind = _kind(loss)
         if kind == "sparse_categorical_crossentropy":
             _check_class_numbers(target, output, where, loss)

@@ -19,7 +19,7 @@ from uncrumple.core.errors import explain, unknown_name
 
 
 def names_of_outputs(y_pred: Any, output_names: list[str] | None) -> list[str | None]:
-    """Return the names of the outputs, in the order of `by_output`."""
+    """Return the names of the outputs, in the order of `by_output`; None for outputs without names."""
     if isinstance(y_pred, dict):
         if output_names and set(output_names) == set(y_pred):
             return list(output_names)
@@ -27,16 +27,47 @@ def names_of_outputs(y_pred: Any, output_names: list[str] | None) -> list[str | 
     count = len(tree.flatten(y_pred))
     if output_names and len(output_names) == count:
         return list(output_names)
-    return [None] * count if count == 1 else [f"output_{index}" for index in range(count)]
+    return [None] * count
+
+
+def _shown(names: list[Any]) -> list[str]:
+    """Return names for messages, where outputs without names are numbered."""
+    return [f"output_{index}" if name is None else name for index, name in enumerate(names)]
+
+
+def _free(name: str, taken: Counter[str]) -> str:
+    """Return `name`, with a number if it is taken: mae, mae_1, ..."""
+    taken[name] += 1
+    return name if taken[name] == 1 else f"{name}_{taken[name] - 1}"
 
 
 def by_output(structure: Any, names: list[Any]) -> list[Any]:
     """Return a structure of targets, predictions or weights as a list in the order of `names`."""
-    if isinstance(structure, dict):
+    if isinstance(structure, dict) and any(name is not None for name in names):
         return [structure.get(name) for name in names]
-    if isinstance(structure, (list, tuple)):
+    if tree.is_nested(structure):
         return tree.flatten(structure) if len(structure) != len(names) else list(structure)
     return [structure]
+
+
+def targets_by_output(y_true: Any, names: list[Any], losses: list[Any]) -> list[Any]:
+    """Return the target of each output; where only outputs with a loss have one, None for the others."""
+    targets = by_output(y_true, names)
+    if len(targets) == len(names):
+        return targets
+    wanted = [index for index, loss in enumerate(losses) if loss is not None]
+    if len(targets) == len(wanted):
+        spread: list[Any] = [None] * len(names)
+        for index, target in zip(wanted, targets):
+            spread[index] = target
+        return spread
+    raise ValueError(
+        explain(
+            f"The model has {len(names)} outputs and got {len(targets)} targets.",
+            f"Expected one array of targets per output: {_shown(names)}.",
+            f"y = [{', '.join('y_' + name for name in _shown(names))}]",
+        )
+    )
 
 
 def _kind_of_classes(y_true: Any, y_pred: Any) -> str:
@@ -114,50 +145,39 @@ class CompiledLoss:
         """Settle which loss belongs to which output."""
         self._names = names_of_outputs(y_pred, self.output_names)
         count = len(self._names)
-        given = _per_output("loss", self.loss, self._names)
+        self._given = given = _per_output("loss", self.loss, self._names)
         weights = _per_output("loss_weights", self.loss_weights, self._names)
-        targets = self._targets(y_true, given)
+        targets = targets_by_output(y_true, self._names, given)
         predictions = by_output(y_pred, self._names)
+        order = list(range(count))
+        if isinstance(y_pred, dict) and isinstance(self.loss, dict):
+            order = [self._names.index(name) for name in self.loss]
+        order = [index for index in order if given[index] is not None]
+        seen: Counter[str] = Counter()
         self._terms = []
-        for index, identifier in enumerate(given):
-            if identifier is None:
-                continue
-            loss = make_loss(identifier, targets[index], predictions[index])
-            tracker = metrics_room.Mean(name=f"{self._names[index]}_loss") if count > 1 else None
+        for index in order:
+            if targets[index] is None:
+                raise ValueError(
+                    explain(
+                        f"The output '{_shown(self._names)[index]}' has a loss and no targets.",
+                        "Expected targets for every output that has a loss.",
+                        f"y = {{{', '.join(repr(name) + ': ...' for name in _shown(self._names))}}}",
+                    )
+                )
+            loss = make_loss(given[index], targets[index], predictions[index])
+            name = f"{loss.name if self._names[index] is None else self._names[index]}_loss"
+            tracker = metrics_room.Mean(name=_free(name, seen)) if len(order) > 1 else None
             self._terms.append((index, loss, weights[index], tracker))
-        if len(self._terms) == 1:
-            self._terms = [(*self._terms[0][:3], None)]
         self.metrics = [term[3] for term in self._terms if term[3] is not None]
         self._only = self._terms[0][1] if count == 1 and weights[0] is None else None
         self.built = True
-
-    def _targets(self, y_true: Any, given: list[Any]) -> list[Any]:
-        targets = by_output(y_true, self._names)
-        if len(targets) == len(self._names):
-            return targets
-        wanted = [index for index, loss in enumerate(given) if loss is not None]
-        if len(targets) == len(wanted):  # targets only for the outputs that have a loss
-            spread: list[Any] = [None] * len(self._names)
-            for index, target in zip(wanted, targets):
-                spread[index] = target
-            return spread
-        raise ValueError(
-            explain(
-                f"The model has {len(self._names)} outputs and got {len(targets)} targets.",
-                f"Expected one array of targets per output: {self._names}.",
-                f"y = [{', '.join('y_' + str(name) for name in self._names)}]",
-            )
-        )
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         if not self.built:
             self.build(y_true, y_pred)
         if self._only is not None and isinstance(y_true, torch.Tensor) and isinstance(y_pred, torch.Tensor):
             return self._only(y_true, y_pred, sample_weight)
-        given = [None] * len(self._names)
-        for index, loss, _, _ in self._terms:
-            given[index] = loss
-        targets = self._targets(y_true, given)
+        targets = targets_by_output(y_true, self._names, self._given)
         predictions = by_output(y_pred, self._names)
         weights = by_output(sample_weight, self._names)
         if len(weights) == 1:
@@ -180,11 +200,14 @@ class CompiledMetrics(metrics_room.Metric):
         metrics: Metrics that leave sample weights out.
         weighted_metrics: Metrics that use them.
         output_names: Names of the outputs, for dicts.
+        loss: What `compile` got as loss: it says which outputs have targets, where not all have.
     """
 
-    def __init__(self, metrics: Any, weighted_metrics: Any, output_names: list[str] | None = None) -> None:
+    def __init__(
+        self, metrics: Any, weighted_metrics: Any, output_names: list[str] | None = None, loss: Any = None
+    ) -> None:
         super().__init__(name="compile_metrics")
-        self._user_metrics, self._user_weighted = metrics, weighted_metrics
+        self._user_metrics, self._user_weighted, self._user_loss = metrics, weighted_metrics, loss
         self.output_names = output_names
         self.built = False
         self._entries: list[tuple[int, Any, str, bool]] = []
@@ -201,29 +224,27 @@ class CompiledMetrics(metrics_room.Metric):
         """Settle which metrics belong to which output, and their names."""
         self._names = names_of_outputs(y_pred, self.output_names)
         count = len(self._names)
-        targets, predictions = by_output(y_true, self._names), by_output(y_pred, self._names)
+        self._losses = _per_output("loss", self._user_loss, self._names)
+        targets, predictions = targets_by_output(y_true, self._names, self._losses), by_output(y_pred, self._names)
         seen: Counter[str] = Counter()
         self._entries = []
         for weighted, given in ((False, self._user_metrics), (True, self._user_weighted)):
             for index, some in enumerate(_metrics_per_output(given, self._names)):
                 for identifier in some:
-                    if index >= len(targets) or targets[index] is None:
+                    if targets[index] is None:
                         raise ValueError(
                             explain(
-                                f"The output '{self._names[index]}' has a metric and no targets.",
+                                f"The output '{_shown(self._names)[index]}' has a metric and no targets.",
                                 "Expected targets for every output that has metrics.",
                                 "pass y as a dict with the names of the outputs",
                             )
                         )
                     metric = make_metric(identifier, targets[index], predictions[index])
-                    prefix = f"{self._names[index]}_" if count > 1 else ""
+                    prefix = f"{self._names[index]}_" if count > 1 and self._names[index] is not None else ""
                     name = f"{prefix}{metric.name}"
                     if seen[name] and weighted:
                         name = f"{prefix}weighted_{metric.name}"
-                    seen[name] += 1
-                    if seen[name] > 1:
-                        name = f"{name}_{seen[name] - 1}"
-                    self._entries.append((index, metric, name, weighted))
+                    self._entries.append((index, metric, _free(name, seen), weighted))
         self._single = count == 1
         self._any_weighted = any(entry[3] for entry in self._entries)
         self._updates = [metric.update_state for _, metric, _, weighted in self._entries if not weighted]
@@ -241,7 +262,7 @@ class CompiledMetrics(metrics_room.Metric):
             for update in self._updates:
                 update(y_true, y_pred)
             return
-        targets, predictions = by_output(y_true, self._names), by_output(y_pred, self._names)
+        targets, predictions = targets_by_output(y_true, self._names, self._losses), by_output(y_pred, self._names)
         weights = by_output(sample_weight, self._names)
         if len(weights) == 1:
             weights = weights * len(self._names)
@@ -281,7 +302,7 @@ def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
             raise ValueError(
                 explain(
                     f"compile got {len(given)} entries in {argument}.",
-                    f"Expected {len(names)}, one per output: {names}.",
+                    f"Expected {len(names)}, one per output: {_shown(names)}.",
                     f"{argument} = [..., ...] with {len(names)} entries",
                 )
             )
@@ -308,8 +329,8 @@ def _metrics_per_output(given: Any, names: list[Any]) -> list[list[Any]]:
         raise ValueError(
             explain(
                 f"compile got metrics={shown} for {len(names)} outputs.",
-                f"Expected a dict by output name, or a list with one entry per output: {names}.",
-                f"metrics={{{names[0]!r}: {shown[:1]}}}",
+                f"Expected a dict by output name, or a list with one entry per output: {_shown(names)}.",
+                f"metrics={{{names[0]!r}: {shown[:1]}}}" if names[0] is not None else f"metrics=[{shown[:1]}, ...]",
             )
         )
     return [[] if some is None else [m for m in tree.flatten(some) if m is not None] for some in given]

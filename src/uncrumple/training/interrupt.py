@@ -8,13 +8,17 @@ from typing import Any
 
 
 class Interrupt:
-    """While in use, the first Ctrl-C sets `asked`; a second one interrupts at once, as usual.
+    """While in use, the first Ctrl-C sets `asked`, and asks the model to stop; a second one interrupts at once.
 
     A step that is cut off half-way may leave some weights moved and others
     not. Asking, instead of breaking in, keeps the model whole.
+
+    Args:
+        model: Gets `stop_training` and `stop_evaluating`, so that training, or validation, ends after its step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: Any) -> None:
+        self._model = model
         self.asked = False
         self._before: Any = None
 
@@ -31,7 +35,7 @@ class Interrupt:
     def _ask(self, *_: Any) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked = self._model.stop_training = self._model.stop_evaluating = True
 
     def __exit__(self, *_: Any) -> None:
         if self._before is not None:

@@ -34,6 +34,36 @@ def activation_of_output(model: Any, index: int, x: Any = None) -> str | None:
     return _activation_by_values(model, x)
 
 
+def last_layer(model: Any, index: int) -> str | None:
+    """Return class and name of the layer that gives output `index` its activation; None if it cannot be told."""
+    layer = _last(model, index)
+    return None if layer is None else str(layer.label)
+
+
+def typed(model: Any, index: int, units: int, activation: str | None) -> str:
+    """Return the last layer of output `index` with another activation, as it would be typed."""
+    layer = _last(model, index)
+    setting = "" if activation is None else f', activation="{activation}"'
+    if layer is not None and hasattr(layer, "filters"):
+        return f"{type(layer).__name__}({layer.filters}, {layer.kernel_size}{setting})"
+    return f"Dense({units}{setting})"
+
+
+def _last(model: Any, index: int) -> Any:
+    if model._graph is None:
+        return None
+    tensor = model._graph.flat_outputs[index]
+    while True:
+        layer, node_index, position = tensor.keras_history
+        graph = getattr(layer, "_graph", None)
+        if graph is not None:
+            tensor = graph.flat_outputs[position]
+        elif type(layer).__name__ in _PASSES_ON and layer._nodes[node_index].inputs:
+            tensor = layer._nodes[node_index].inputs[0]
+        else:
+            return layer
+
+
 def _activation_of(tensor: Any) -> str | None:
     layer, node_index, position = tensor.keras_history
     graph = getattr(layer, "_graph", None)

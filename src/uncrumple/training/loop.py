@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from uncrumple.callbacks import CallbackList, LazyLogs
+from uncrumple.callbacks.logs import plain_logs
 from uncrumple.callbacks.screen import message
 from uncrumple.core import tree
-from uncrumple.core.errors import explain
+from uncrumple.core.errors import explain, warn
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
 from uncrumple.training.interrupt import Interrupt
 
@@ -30,10 +31,13 @@ class Steps:
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
         self.optimizer.zero_grad()
-        if self._scales_loss:
-            loss = self.optimizer.scale_loss(loss)
-        loss.backward()
-        self.optimizer.step()
+        if not loss.requires_grad:
+            _explain_no_gradient(self)
+        else:
+            if self._scales_loss:
+                loss = self.optimizer.scale_loss(loss)
+            loss.backward()
+            self.optimizer.step()
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self: Any, data: Any) -> Any:
@@ -104,14 +108,14 @@ def fit(
     epoch_logs: dict[str, Any] = {}
     callbacks.on_train_begin()
     initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
-    with Interrupt() as interrupt:
+    with Interrupt(model) as interrupt:
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             model.train()
             callbacks.on_epoch_begin(epoch)
             hooked, each = callbacks.has_train_batch_hooks, model.steps_per_execution
             logs: Any = None
-            skip = _steps_to_skip(model, epoch, initial_epoch)
+            skip, step = _steps_to_skip(model, epoch, initial_epoch), -1
             for step, batch in enumerate(batches.epoch()):
                 if step < skip:
                     continue
@@ -120,16 +124,20 @@ def fit(
                 logs = model.train_step(batch)
                 if hooked and (step + 1) % each == 0:
                     callbacks.on_train_batch_end(step, logs)
-                if model.stop_training or interrupt.asked:
+                if model.stop_training:
                     break
-            epoch_logs = _final(model, logs)
+            if hooked and (step + 1) % each:  # fewer batches than steps_per_execution were left
+                callbacks.on_train_batch_end(step, logs)
             model.eval()
+            if step < 0:
+                break  # the data ran out, and said so
+            epoch_logs = _final(model, logs)
             if validation is not None and not interrupt.asked and _wanted(validation_freq, epoch):
                 results = evaluate(model, validation, callbacks)
-                epoch_logs.update({f"val_{name}": value for name, value in results.items()})
+                if not interrupt.asked:
+                    epoch_logs.update({f"val_{name}": value for name, value in results.items()})
             if interrupt.asked:
                 _say_interrupted(epoch, epochs, step + 1)
-                model.stop_training = True
                 break
             callbacks.on_epoch_end(epoch, epoch_logs)
             if model.stop_training:
@@ -148,6 +156,8 @@ def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dic
     callbacks.on_test_begin()
     hooked, logs = callbacks.has_test_batch_hooks, None
     model.stop_evaluating = False
+    batches.restart()
+    step = -1
     for step, batch in enumerate(batches.epoch()):
         if hooked:
             callbacks.on_test_batch_begin(step)
@@ -156,7 +166,7 @@ def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dic
             callbacks.on_test_batch_end(step, logs)
         if model.stop_evaluating:
             break
-    results = _final(model, logs)
+    results = plain_logs(_final(model, logs)) if step >= 0 else {}
     callbacks.on_test_end(results)
     return results
 
@@ -192,6 +202,24 @@ def batch_size_of(x: Any) -> int:
     return (x if isinstance(x, torch.Tensor) else tree.flatten(x)[0]).shape[0]
 
 
+def _explain_no_gradient(model: Any) -> None:
+    """Warn where nothing can learn; raise where the loss has lost its way back to the weights."""
+    if not model.trainable_weights:
+        warn(
+            f"Model '{model.name}' has no weights to train: all are frozen, or it has none.",
+            "Expected at least one trainable weight.",
+            "layer.trainable = True, then model.compile(...) again",
+        )
+        return
+    raise ValueError(
+        explain(
+            "The loss has no gradient: it does not depend on any weight that is trained.",
+            "Expected a loss computed from the model's outputs with torch functions alone.",
+            "no .numpy(), .detach(), .item(), argmax or torch.no_grad() between the outputs and the loss",
+        )
+    )
+
+
 def _joined(parts: Any) -> np.ndarray:
     parts = [part.float() if part.dtype is torch.bfloat16 else part for part in parts]
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy()
@@ -199,10 +227,8 @@ def _joined(parts: Any) -> np.ndarray:
 
 def _final(model: Any, logs: Any) -> dict[str, Any]:
     """Return the logs of a whole epoch: the metrics, or what a `train_step` of the user's returned last."""
-    metrics = LazyLogs(model.get_metrics_result)
-    if logs is None or isinstance(logs, LazyLogs):
-        return dict(metrics)
-    return dict(metrics) if set(logs) == set(metrics) else dict(LazyLogs(logs))
+    metrics = model.get_metrics_result()
+    return metrics if logs is None or set(logs) == set(metrics) else dict(logs)
 
 
 def _wanted(validation_freq: Any, epoch: int) -> bool:

@@ -1,6 +1,7 @@
 """Small helpers under Keras's names."""
 
 from uncrumple.callbacks import Progbar
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.core.naming import reset_names as clear_session
 from uncrumple.core.registry import (
     CustomObjectScope,
@@ -31,3 +32,5 @@ __all__ = [
     "set_random_seed",
     "to_categorical",
 ]
+
+answer_misspellings(__name__)

@@ -25,8 +25,9 @@ def check_settings(owner: str, units: Any, dropout: Any, recurrent_dropout: Any,
     """Refuse settings that no recurrent layer can have, in the name of `owner`."""
     whole_number(owner, "units", units)
     for argument, value in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-            wanted = value / 100 if isinstance(value, numbers.Real) and 1 < value <= 100 else 0.5
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else -1.0
+        if not 0 <= number <= 1:
+            wanted = number / 100 if 1 < number <= 100 else 0.5
             raise ValueError(
                 explain(
                     f"{owner} got {argument}={value!r}.",
@@ -181,14 +182,14 @@ class RecurrentCell(DropoutRNNCell, Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], width),
-            initializer=self._first(self.kernel_initializer),
+            initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.units, width),
-            initializer=self._first(self.recurrent_initializer),
+            initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
         )
@@ -201,10 +202,6 @@ class RecurrentCell(DropoutRNNCell, Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
-
-    def _first(self, initializer: Any) -> Any:
-        """Return what makes the first value of a matrix."""
-        return initializer
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)

@@ -95,14 +95,6 @@ class LSTMCell(RecurrentCell):
         self.unit_forget_bias = flag(type(self).__name__, "unit_forget_bias", unit_forget_bias)
         self.state_size = [self.units, self.units]
 
-    def _first(self, initializer: Any) -> Any:
-        # Torch's LSTM wants matrices the other way round. Stored that way, with
-        # Keras's shape as a view, they and their gradients need no copy.
-        def first(shape: Any, dtype: Any = None) -> torch.Tensor:
-            return torch.as_tensor(initializer(shape, dtype=dtype)).t().contiguous().t()
-
-        return first
-
     def _first_bias(self, shape: Any, dtype: Any = None) -> torch.Tensor:
         if not self.unit_forget_bias:
             return super()._first_bias(shape, dtype)

@@ -100,13 +100,12 @@ class RNN(Layer):
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         step_shape = (sequences_shape[0], *sequences_shape[2:])
-        if isinstance(self.cell, Layer):
-            if not self.cell.built:
-                self.cell.build(step_shape)
-                self.cell.built = True
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build(step_shape)
+            self.cell.built = True
             for weight in self.cell.weights:
                 weight.path = f"{self.name}/{weight.path}"
-        if self.input_spec is not None:
+        if type(self.input_spec) is SequenceSpec:
             self.input_spec = SequenceSpec(ndim=3, axes={-1: sequences_shape[-1]})
         if self.stateful and self._states is None:
             if sequences_shape[0] is None:
@@ -263,8 +262,8 @@ class RNN(Layer):
             )
         if isinstance(cell, StackedRNNCells) and _runs_whole_sequences(cell):
             new_states: list[Any] = []
-            for part, state in zip(cell.cells, states):
-                on_top = part is cell.cells[-1]
+            for index, (part, state) in enumerate(zip(cell.cells, states)):
+                on_top = index == len(cell.cells) - 1
                 state_list = list(state) if isinstance(state, (list, tuple)) else [state]
                 found = self._run(part, sequences, state_list, mask, training, every_output or not on_top)
                 new_states.append(list(found.states) if isinstance(state, (list, tuple)) else found.states[0])
@@ -272,10 +271,7 @@ class RNN(Layer):
                     assert found.outputs is not None
                     sequences = found.outputs
             return found._replace(states=tuple(new_states))
-        try:
-            return self._step_by_step(sequences, states, mask, training, every_output)
-        finally:
-            _reset_dropout(cell)
+        return self._step_by_step(sequences, states, mask, training, every_output)
 
     def _step_by_step(
         self, sequences: torch.Tensor, states: list[Any], mask: Any, training: bool, every_output: bool
@@ -286,7 +282,10 @@ class RNN(Layer):
             output, new = call_cell(self.cell, inputs, tuple(tree.pack(states, list(flat))), training)
             return output, tree.flatten(new)
 
-        found = steps(step, sequences, tuple(tree.flatten(states)), mask, every_output=every_output)
+        try:
+            found = steps(step, sequences, tuple(tree.flatten(states)), mask, every_output=every_output)
+        finally:
+            _reset_dropout(self.cell)
         return Pass(found[0], found[1], tuple(tree.pack(states, list(found[2]))))
 
     def _shapes_only(self, sequences: torch.Tensor, states: list[Any], training: bool) -> Pass:
@@ -310,10 +309,17 @@ class RNN(Layer):
 
     def _call_symbolically(self, args: Any, kwargs: Any) -> Any:
         self._maker = args[0] if args else None
+        kept = None if self._states is None else [state.detach().clone() for state in tree.flatten(self._states)]
         try:
             return super()._call_symbolically(args, kwargs)
         finally:
             self._maker = None
+            # A cell of the user's may have been run on zeros to find its shapes.
+            if kept is None:
+                self.reset_state()
+            else:
+                for state, value in zip(tree.flatten(self._states), kept):
+                    state.assign(value)
 
     def explain_input(self, shape: Any) -> str:
         return explain_sequence(self, shape, self._maker)

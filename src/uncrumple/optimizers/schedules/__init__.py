@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from uncrumple.core import registry
+from uncrumple.core.errors import answer_misspellings
 from uncrumple.optimizers.schedules.base import FormulaSchedule, LearningRateSchedule
 from uncrumple.optimizers.schedules.cosine import CosineDecay, CosineDecayRestarts
 from uncrumple.optimizers.schedules.decays import (
@@ -66,3 +67,5 @@ registry.add_builtins(
         CosineDecayRestarts,
     ],
 )
+
+answer_misspellings(__name__)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.errors import explain
 from uncrumple.optimizers.host_values import FloatValue
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(NamesItsArguments):
     """Base class: subclass it, and return the learning rate from `__call__`.
 
     An optimizer calls its schedule with the number of steps made so far (a
