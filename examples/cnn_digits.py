@@ -1,6 +1,6 @@
 """A convolutional network on 1,797 handwritten digits, with early stopping, saved and loaded. Runs offline.
 
-    python examples/cnn_digits.py
+python examples/cnn_digits.py
 """
 
 import tempfile
@@ -16,7 +16,9 @@ keras.utils.set_random_seed(0)
 
 digits = load_digits()
 x = digits.images[..., None]  # (1797, 8, 8, 1): samples, height, width, channels
-x_train, x_test, y_train, y_test = train_test_split(x, digits.target, test_size=0.2, stratify=digits.target, random_state=0)
+x_train, x_test, y_train, y_test = train_test_split(
+    x, digits.target, test_size=0.2, stratify=digits.target, random_state=0
+)
 
 model = keras.Sequential(
     [

@@ -114,7 +114,7 @@ def test_evaluate_gives_the_same_numbers(runs, capsys):
 def test_summary(runs, capsys):
     code, out, _ = run("summary", runs / "digits", capsys=capsys)
     assert code == 0
-    assert "conv2d (Conv2D)" in out
+    assert "(Conv2D)" in out
     assert "the network" in out
 
 

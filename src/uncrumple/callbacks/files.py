@@ -1,13 +1,10 @@
-"""Files that are whole or not there: written under a temporary name, then renamed."""
+"""Whether a callback can write where it was told to, found out before training."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
-from typing import BinaryIO
 
 from uncrumple.core.errors import explain
 
@@ -48,34 +45,3 @@ def named(error: OSError, path: str, owner: str) -> OSError:
     made = type(error)(explain(f"{owner} cannot write {path!r}: {reason}.", "Expected to be able to write there.", fix))
     made.errno = error.errno
     return made
-
-
-@contextlib.contextmanager
-def atomic_write(path: str) -> Iterator[BinaryIO]:
-    """Open a new file that takes the name `path` only once it is complete and on disk.
-
-    On an error the old file of that name, if any, stays as it was.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
-    sync_folder(folder)
-
-
-def sync_folder(folder: str) -> None:
-    """Make renames in a folder last through a power cut, where the system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

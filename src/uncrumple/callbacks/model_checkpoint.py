@@ -86,6 +86,10 @@ class ModelCheckpoint(MonitorCallback):
     def _idle_batch_hooks(self) -> tuple[Any, ...]:
         return (ModelCheckpoint.on_train_batch_end,) if self.save_freq == "epoch" else ()
 
+    def check_monitor(self, names: list[str]) -> None:
+        if self.save_best_only:  # else nothing is watched
+            super().check_monitor(names)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         super().on_train_begin(logs)
         # What follows a brace depends on the epoch; the folders before it can be tried now.

@@ -12,7 +12,7 @@ from uncrumple.callbacks import checks
 from uncrumple.callbacks.callback import Callback, Logs
 from uncrumple.callbacks.logs import as_float
 from uncrumple.core.dtypes import floatx
-from uncrumple.core.errors import UncrumpleWarning, closest, explain
+from uncrumple.core.errors import UncrumpleWarning, closest, explain, warn
 
 
 def _rounded(value: Any) -> Any:
@@ -82,9 +82,28 @@ class MonitorCallback(Callback):
         self.min_delta = abs(min_delta)
         self.monitor_op: Callable[[Any, Any], bool] | None = None
         self._warned = False
+        self._told = False  # whether that a metric is missing was said before training
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._warned = False
+        self._warned, self._told = self._told, False
+
+    def check_monitor(self, names: list[str]) -> None:
+        """Say now, before training, if the metric that is watched will not be among the logs.
+
+        Args:
+            names: The metrics that the logs will have.
+
+        Raises:
+            ValueError: It will not, and nothing tells whether more or less of it would be better.
+        """
+        if self.monitor in names or self.monitor == "learning_rate":
+            return
+        text = self._say_missing(names, "this training will not log")
+        known = {name.removeprefix("val_") for name in names}
+        if self.mode == "auto" and self.monitor.removeprefix("val_") not in known:
+            raise ValueError(text)
+        self._told = True
+        warn(*text.replace("\nFix: ", "\n").split("\n"))
 
     def _set_monitor_op(self) -> None:
         if self.mode == "auto":
@@ -143,21 +162,19 @@ class MonitorCallback(Callback):
 
     def _warn_missing(self, logs: Logs | None) -> None:
         known = list(logs) if logs is not None else []
+        warnings.warn(self._say_missing(known, "the logs do not have"), UncrumpleWarning, stacklevel=5)
+
+    def _say_missing(self, known: list[str], why: str) -> str:
         fix = "give the model that metric: model.compile(..., metrics=[...])"
         guess = closest(self.monitor, known)
         if self.monitor.startswith("val_") and self.monitor.removeprefix("val_") in known:
             fix = "fit(..., validation_split=0.2), or validation_data=(x, y)"
         elif guess:
             fix = f"{type(self).__name__}(monitor='{guess}')"
-        warnings.warn(
-            explain(
-                f"{type(self).__name__} watches monitor={self.monitor!r}, which the logs do not have; "
-                f"{self._consequence}.",
-                f"Expected one of: {', '.join(known) or 'nothing was logged'}.",
-                fix,
-            ),
-            UncrumpleWarning,
-            stacklevel=4,
+        return explain(
+            f"{type(self).__name__} watches monitor={self.monitor!r}, which {why}; {self._consequence}.",
+            f"Expected one of: {', '.join(known) or 'nothing was logged'}.",
+            fix,
         )
 
     # What a missing metric means, for the warning.

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from uncrumple.callbacks import files
 from uncrumple.core.errors import explain
+from uncrumple.core.files import atomic_write
 
 # torch does not notice changed bytes within a tensor, so the file ends in a checksum of all before it.
 _MARK = b"uncrumple-sha256"
@@ -183,7 +183,7 @@ def write(path: str, state: dict[str, Any]) -> None:
     Raises:
         OSError: The disk is full, or the folder cannot be written to; a former file is still there.
     """
-    with files.atomic_write(path) as file:
+    with atomic_write(path) as file:
         hashing = _Hashing(file)
         try:
             torch.save({"uncrumple_training_state": _VERSION, **state}, hashing)  # type: ignore[arg-type]

@@ -95,8 +95,8 @@ class DTypePolicy:
     """
 
     def __init__(self, name: str | None = None, source_name: str | None = None) -> None:
-        name = floatx() if name is None else dtype_name(name) if not isinstance(name, str) else name
-        name = name.removeprefix("torch.")
+        given = floatx() if name is None else name if isinstance(name, str) else dtype_name(name)
+        name = given.removeprefix("torch.")
         if name not in _POLICIES and name not in TORCH_DTYPES:
             raise ValueError(unknown_name("dtype policy", name, _POLICIES))
         self._name = name

@@ -92,6 +92,8 @@ def one_of(name: str, known: Iterable[str], what: str = "names") -> str:
     likeness = {key: difflib.SequenceMatcher(None, _key(name), key).ratio() for key in by_key}
     like = sorted(by_key, key=lambda key: -likeness[key])
     shown = [by_key[key] for place, key in enumerate(like[:5]) if place < 3 or likeness[key] > 0.5]
+    while len(shown) > 1 and len(", ".join(shown)) > _LINE - 40:
+        shown.pop()
     return f"Expected one of {len(by_key)} {what}, such as: {', '.join(shown)}."
 
 

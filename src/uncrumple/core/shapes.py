@@ -29,6 +29,14 @@ def as_shape(shape: Any, owner: str = "shape") -> Shape:
     Raises:
         ValueError: An entry is neither None nor a non-negative integer.
     """
+    if getattr(shape, "ndim", 1) > 1:
+        raise ValueError(
+            explain(
+                f"{owner} got an array of shape {tuple(shape.shape)} as its shape.",
+                "Expected the shape of one sample, without the number of samples.",
+                f"{owner}({tuple(shape.shape[1:])})",
+            )
+        )
     if shape is None or isinstance(shape, str):
         raise ValueError(explain(f"{owner} got shape={shape!r}.", "Expected a tuple of integers.", "shape=(28, 28, 1)"))
     if isinstance(shape, (int,)) or not isinstance(shape, Iterable):
@@ -46,12 +54,19 @@ def as_shape(shape: Any, owner: str = "shape") -> Shape:
             raise ValueError(
                 explain(
                     f"{owner} got shape={tuple(shape)}.",
-                    f"Expected positive integers or None; {size!r} is neither.",
-                    "shape=(28, 28, 1)",
+                    f"Expected whole numbers above 0, or None; {size!r} is neither.",
+                    f"shape={_meant(shape) or (28, 28, 1)}",
                 )
             )
         out.append(whole)
     return tuple(out)
+
+
+def _meant(shape: Iterable[Any]) -> Shape | None:
+    """Return a shape without its minus signs, if these are all that is wrong with it."""
+    if all(size is None or (isinstance(size, int) and size != 0) for size in shape):
+        return tuple(None if size is None else abs(size) for size in shape)
+    return None
 
 
 def in_words(shape: Sequence[int | None]) -> str:

@@ -56,5 +56,7 @@ def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
         return type(structure)((key, filled[key]) for key in structure)
     if isinstance(structure, (list, tuple)):
         parts = [_pack(part, leaves) for part in structure]
+        if hasattr(structure, "_fields"):
+            return type(structure)(*parts)
         return tuple(parts) if isinstance(structure, tuple) else parts
     return next(leaves)

@@ -90,7 +90,13 @@ class Variable(torch.nn.Parameter):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._own_trainable = bool(value)
-        self.requires_grad_(bool(value) and (self.is_floating_point() or self.is_complex()))
+        self.requires_grad_(bool(value))
+
+    def requires_grad_(self, requires_grad: bool = True) -> Variable:
+        """Switch gradients on or off; one that is not trainable (a moving mean, a count) never gets any."""
+        able = self._own_trainable and (self.is_floating_point() or self.is_complex())
+        super().requires_grad_(requires_grad and able)
+        return self
 
     @property
     def value(self) -> torch.Tensor:
@@ -132,6 +138,12 @@ class Variable(torch.nn.Parameter):
             data = data.float()
         return data.cpu().numpy().copy()
 
+    def like(self, value: torch.Tensor) -> Variable:
+        """Return a variable with another value, and all else like this one."""
+        made = torch.Tensor._make_subclass(type(self), value.detach(), self.requires_grad)
+        made.__dict__.update(self.__dict__)
+        return made
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         if id(self) in memo:
             return memo[id(self)]
@@ -143,7 +155,7 @@ class Variable(torch.nn.Parameter):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuild, (type(self), self.detach().as_subclass(torch.Tensor), self.requires_grad, dict(self.__dict__))
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype_name(self.dtype)}, value={self.numpy()}>"
 
 

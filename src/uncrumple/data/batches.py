@@ -256,6 +256,7 @@ def make_batches(
     batch_size: int | None = None,
     shuffle: bool = False,
     class_weight: dict[int, float] | None = None,
+    prefix: str = "",
 ) -> Batches:
     """Return batches for whatever was given as `x` (and y, and weights).
 
@@ -263,6 +264,7 @@ def make_batches(
         x: Arrays, tensors, frames, or a list or dict of them; or a torch data set or `DataLoader`; or a generator.
         y, sample_weight: Arrays; not with data sets and generators, which hand them out.
         batch_size: 32 by default; not with sources that hand out batches.
+        prefix: Stands before the names of the data in messages, such as `"validation "`.
 
     Raises:
         ValueError: Lengths differ, data is empty or ragged, or arguments exclude each other.
@@ -279,7 +281,7 @@ def make_batches(
                 explain(
                     f"batch_size={batch_size} was given with a {type(x).__name__}, which makes its own batches.",
                     "Expected no batch_size.",
-                    f"set the batch size where the {type(x).__name__} is made",
+                    f"remove batch_size={batch_size}; it is set where the {type(x).__name__} is made",
                 )
             )
         for name, value in (("y", y), ("sample_weight", sample_weight)):
@@ -292,10 +294,11 @@ def make_batches(
                     )
                 )
         return StreamBatches(x, class_weight)
-    x, y, weight = to_tensors(x, "x"), to_tensors(y, "y"), to_tensors(sample_weight, "sample_weight")
     if x is None:
-        raise ValueError(explain("x is None.", "Expected data.", "pass an array of samples"))
-    check_lengths(x, y, weight)
+        raise ValueError(explain(f"No data: {prefix}x is None.", "Expected an array of samples.", "model.fit(x, y)"))
+    x, y = to_tensors(x, f"{prefix}x"), to_tensors(y, f"{prefix}y")
+    weight = to_tensors(sample_weight, f"{prefix}sample_weight")
+    check_lengths(x, y, weight, prefix)
     if class_weight is not None:
         if weight is not None:
             raise ValueError(
@@ -313,19 +316,22 @@ def make_batches(
 def _is_stream(x: Any) -> bool:
     if isinstance(x, (torch.utils.data.Dataset, Iterator)):
         return True
-    return not (is_array(x) or isinstance(x, (list, tuple, dict, str, type(None)))) and hasattr(x, "__iter__")
+    array = is_array(x) or hasattr(x, "toarray")  # the latter for sparse matrices of SciPy, which are refused
+    return not (array or isinstance(x, (list, tuple, dict, str, type(None)))) and hasattr(x, "__iter__")
 
 
-def check_lengths(x: Any, y: Any, sample_weight: Any) -> None:
+def check_lengths(x: Any, y: Any, sample_weight: Any, prefix: str = "") -> None:
     """Compare the numbers of samples, and refuse data without any."""
-    for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+    first = f"{prefix}x"
+    named = ((first, x), (f"{prefix}y", y), (f"{prefix}sample_weight", sample_weight))
+    for name, part in named:
         for leaf in tree.flatten(part):
             if leaf is not None and leaf.ndim == 0:
                 raise ValueError(
                     explain(
                         f"{name} is a single number.",
                         "Expected an array with one entry per sample.",
-                        f"{name} = np.array([...])",
+                        f"{name.replace(' ', '_')} = np.array([...])",
                     )
                 )
     counts = lengths(x)
@@ -333,19 +339,23 @@ def check_lengths(x: Any, y: Any, sample_weight: Any) -> None:
         shape = tuple(tree.flatten(x)[0].shape) if counts else ()
         raise ValueError(
             explain(
-                f"x holds no samples: its shape is {shape}.",
+                f"{first} holds no samples: its shape is {shape}.",
                 "Expected at least one.",
-                "check how x was made or filtered",
+                f"check the lines that make or filter {first}: print({first.replace(' ', '_')}.shape)",
             )
         )
-    for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+    for name, part in named:
         for count in lengths(part) if part is not None else []:
             if count != counts[0]:
+                both = f"{first}), len({name}".replace(" ", "_").replace(",_", ", ")
+                other = f"{first} has arrays of {counts[0]} and {count} samples."
                 raise ValueError(
                     explain(
-                        f"x has {counts[0]} samples and {name} has {count}.",
-                        "Expected the same number: row i of each belongs to sample i.",
-                        f"check where x and {name} were split or filtered: x[:{min(count, counts[0])}], {name}[:{min(count, counts[0])}]",
+                        other if name == first else f"{first} has {counts[0]} samples and {name} has {count}.",
+                        "Expected as many in each: row i of each belongs to sample i.",
+                        f"check the lines that split or filter {first} and {name}: print(len({both}))"
+                        if name != first
+                        else f"check the lines that split or filter {first}",
                     )
                 )
 
@@ -356,6 +366,15 @@ def weights_of_classes(y: Any, class_weight: dict[int, float]) -> torch.Tensor:
     Raises:
         ValueError: There are several outputs, or the keys are not class numbers.
     """
+    if not isinstance(class_weight, dict):
+        weights = list(class_weight) if hasattr(class_weight, "__iter__") else []
+        raise ValueError(
+            explain(
+                f"class_weight is {_an(type(class_weight).__name__)}.",
+                "Expected a dict: {class number: weight}.",
+                f"class_weight={dict(enumerate(weights)) if 0 < len(weights) <= 5 else 'dict(enumerate(weights))'}",
+            )
+        )
     if not isinstance(y, torch.Tensor):
         raise ValueError(
             explain(
@@ -376,12 +395,13 @@ def weights_of_classes(y: Any, class_weight: dict[int, float]) -> torch.Tensor:
     labels = y
     if y.ndim > 1:
         labels = y.argmax(-1) if y.shape[-1] > 1 else y.squeeze(-1)
-    labels = labels.round().to(torch.int64)
-    highest = max(int(labels.max()) if labels.numel() else 0, *(int(key) for key in class_weight), 0)
-    table = torch.ones(highest + 1)
-    for key, weight in class_weight.items():
-        table[int(key)] = float(weight)
-    return table.to(labels.device)[labels.clamp(0, highest)]
+    kinds, which = labels.round().to(torch.int64).unique(return_inverse=True)
+    weights = [float(class_weight.get(kind, 1.0)) for kind in kinds.tolist()]
+    return torch.tensor(weights, device=labels.device)[which]
+
+
+def _an(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def split_tail(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Batch, Batch]:
@@ -393,7 +413,7 @@ def split_tail(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Batch,
             explain(
                 f"validation_split={share} of {count} samples leaves {keep} for training and {count - keep} for validation.",
                 "Expected at least one in each part.",
-                "give more data, or another validation_split",
+                "more samples, or another validation_split",
             )
         )
 

@@ -27,7 +27,7 @@ def is_numbers(value: Any) -> bool:
     """Return whether a value is a list of numbers, or of lists of numbers, at any depth."""
     while isinstance(value, (list, tuple)) and len(value):
         value = value[0]
-    return isinstance(value, (numbers.Real, np.generic, str))
+    return isinstance(value, (numbers.Number, np.generic, str)) or (is_array(value) and not np.ndim(value))
 
 
 def to_tensors(structure: Any, argument: str) -> Any:
@@ -57,15 +57,21 @@ def to_tensors(structure: Any, argument: str) -> Any:
                     f"check what made {argument}",
                 )
             )
-        if all(is_array(value) for value in structure):
+        if all(is_array(value) and np.ndim(value) for value in structure):
             return [to_tensor(value, f"{argument}[{index}]") for index, value in enumerate(structure)]
         if is_numbers(structure):
             return to_tensor(_from_list(structure, argument), argument)
+    shown = f"the text {structure!r}" if isinstance(structure, str) else f"of type {type(structure).__name__}"
+    fix = f"np.asarray({argument}), if it stands for numbers"
+    if hasattr(structure, "toarray"):
+        fix = f"{argument}.toarray(), which writes the zeros out"
+    if isinstance(structure, str):
+        fix = f"pandas.read_csv({structure!r})" if structure.endswith(".csv") else "load the data first, and pass that"
     raise ValueError(
         explain(
-            f"{argument} is a {type(structure).__name__}.",
+            f"{argument} is {shown}.",
             "Expected an array, a tensor, a data frame, a data set, or a list or dict of arrays.",
-            f"np.asarray({argument})",
+            fix,
         )
     )
 
@@ -75,34 +81,31 @@ def to_tensor(value: Any, argument: str) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         tensor = value.detach()
         return tensor.to(torch_dtype(floatx())) if tensor.dtype is torch.float64 else tensor
+    columns = None
     if is_frame(value):
+        columns = [str(column) for column in getattr(value, "columns", ())]
         value = _from_frame(value, argument)
     array = np.asarray(value)
     if array.dtype == object:
         array = _from_objects(array, argument)
     if array.dtype.kind in "US":
-        raise ValueError(
-            explain(
-                f"{argument} holds text: {str(array.reshape(-1)[0])!r}, ....",
-                "Expected numbers.",
-                "names, y = np.unique(y, return_inverse=True)"
-                if argument.startswith("y")
-                else "turn words into whole numbers first, one per word",
-            )
-        )
+        raise ValueError(_text(array, argument))
     if array.dtype.kind not in "biufc":
         raise ValueError(
             explain(
                 f"{argument} is an array of type {array.dtype}.", "Expected numbers.", f"{argument}.astype('float32')"
             )
         )
-    if array.dtype == np.float64:
+    if array.dtype.kind == "f" and array.dtype.itemsize >= 8:
         array = array.astype(floatx())
     elif array.dtype in (np.uint16, np.uint32, np.uint64):
         array = array.astype(np.int64)
     if not array.flags.writeable or any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="), copy=True)
-    return torch.from_numpy(np.ascontiguousarray(array) if array.ndim else array)
+    tensor = torch.from_numpy(np.ascontiguousarray(array) if array.ndim else array)
+    if columns:
+        tensor._column_names = columns  # type: ignore[attr-defined]
+    return tensor
 
 
 def _from_list(value: Any, argument: str) -> np.ndarray:
@@ -113,11 +116,25 @@ def _from_list(value: Any, argument: str) -> np.ndarray:
         raise ValueError(_ragged(argument, lengths)) from None
 
 
+def _text(array: np.ndarray, argument: str) -> str:
+    """Return what to say about an array of text."""
+    name, first = argument.replace(" ", "_"), str(array.reshape(-1)[0]) if array.size else ""
+    fix = f"names, {name} = np.unique({name}, return_inverse=True), which numbers the words from 0"
+    if array.ndim > 1:
+        fix = f"pandas.get_dummies(pandas.DataFrame({name})) for categories"
+    try:
+        float(first)
+        fix = f"{name} = {name}.astype('float32')"
+    except ValueError:
+        pass
+    return explain(f"{argument} holds text, such as {first!r}.", "Expected numbers.", fix)
+
+
 def _ragged(argument: str, lengths: list[int]) -> str:
     return explain(
-        f"{argument} holds rows of different lengths: from {lengths[0]} to {lengths[-1]}."
+        f"{argument} holds rows of different lengths, from {lengths[0]} to {lengths[-1]}."
         if lengths
-        else f"{argument} is ragged.",
+        else f"{argument} holds rows of different lengths.",
         "Expected rows of one length, so that they fit into one tensor.",
         f"{argument} = uncrumple.utils.pad_sequences({argument}, maxlen={lengths[-1] if lengths else 100})",
     )

@@ -205,7 +205,7 @@ class PReLU(Layer):
         if any(axis >= len(input_shape) for axis in shared):
             raise ValueError(
                 explain(
-                    f"{self.label} got an input of shape {input_shape} and shared_axes={shared}.",
+                    f"{self._label} got an input of shape {input_shape} and shared_axes={shared}.",
                     f"Expected axes from 1 to {len(input_shape) - 1}.",
                     f"PReLU(shared_axes={list(range(1, max(len(input_shape) - 1, 2)))})",
                 )
@@ -278,7 +278,7 @@ class Softmax(Layer):
         if mask.dim() > inputs.dim() or any(one not in (1, size) for one, size in pairs):
             raise ValueError(
                 explain(
-                    f"{self.label} got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(inputs.shape)}.",
+                    f"{self._label} got a mask of shape {tuple(mask.shape)} for an input of shape {tuple(inputs.shape)}.",
                     "Expected a mask that broadcasts against the input.",
                     "mask[:, None, :] to add an axis of 1",
                 )

@@ -10,6 +10,7 @@ the second step.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -94,6 +95,8 @@ class Layer(WeightHolder):
             cls._takes_anything = anything
         cls._known_arguments = None
         if cls.__module__.startswith("uncrumple.layers."):
+            if "get_config" in cls.__dict__:
+                cls.get_config = _as_plain_data(cls.__dict__["get_config"])  # type: ignore[method-assign]
             own = [p.name for base in cls.__mro__ if issubclass(base, Layer) for p in _parameters_of(base.__init__)]
             cls._known_arguments = frozenset([*own, *_BASE_ARGUMENTS])
 
@@ -239,7 +242,7 @@ class Layer(WeightHolder):
         if not self.supports_masking and not self._makes_mask:
             if not symbolic.state.active and not self._takes_mask:
                 warn(
-                    f"{self.label} got an input with a mask, and does not support masking.",
+                    f"{self._label} got an input with a mask, and does not support masking.",
                     "Expected layers that pass a mask on; from here every step counts, padded ones too.",
                     f"self.supports_masking = True in {type(self).__name__}, if it treats every step alike",
                 )
@@ -349,7 +352,7 @@ class Layer(WeightHolder):
             ):
                 raise ValueError(
                     explain(
-                        f"{self.label} shrinks its input of shape {shapes[0]} to nothing: {leaf.shape}.",
+                        f"{self._label} shrinks its input of shape {shapes[0]} to nothing: {leaf.shape}.",
                         "Expected at least 1 on every axis.",
                         self.explain_input(shapes[0]),
                     )
@@ -365,7 +368,8 @@ class Layer(WeightHolder):
     @property
     def input(self) -> Any:
         """The symbolic tensor(s) that the layer was called on."""
-        return self._only_node("input").args[0]
+        node = self._only_node("input")
+        return node.args[0] if node.args else next(iter(node.kwargs.values()))
 
     @property
     def output(self) -> Any:
@@ -376,7 +380,7 @@ class Layer(WeightHolder):
         if len(self._nodes) != 1:
             raise AttributeError(
                 explain(
-                    f"{self.label} was called {len(self._nodes)} times on symbolic tensors, so it has no single {what}.",
+                    f"{self._label} was called {len(self._nodes)} times on symbolic tensors, so it has no single {what}.",
                     "Expected exactly one call.",
                     f"keep the tensor: {what} = {self.name}(x)",
                 )
@@ -408,8 +412,8 @@ class Layer(WeightHolder):
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = self.activity_regularizer
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
-            return self._with_given_arguments(config)
-        return config
+            config = self._with_given_arguments(config)
+        return registry.serialize_dict(config)
 
     def _with_given_arguments(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a config with what the constructor was given, and without what it does not take."""
@@ -419,7 +423,7 @@ class Layer(WeightHolder):
         if any(p.kind is p.VAR_POSITIONAL for p in parameters) and args:
             raise NotImplementedError(
                 explain(
-                    f"{self.label} takes any number of arguments (*args), so its config cannot be made for it.",
+                    f"{self._label} takes any number of arguments (*args), so its config cannot be made for it.",
                     "Expected named arguments, or a get_config() of its own.",
                     f"def __init__(self, sizes, **kwargs) in {type(self).__name__}, and a list for sizes",
                 )
@@ -490,6 +494,23 @@ def _built_once(build: Callable[..., Any]) -> Callable[..., Any]:
             build(self, *[as_tuples(value) for value in args], **{k: as_tuples(v) for k, v in kwargs.items()})
         self._build_shapes = shapes
         self.built = True
+
+    return wrapped
+
+
+def _as_plain_data(get_config: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a built-in layer's `get_config`, so that what it holds is written out and shared with nobody.
+
+    What cannot be written (a lambda, a torch module) stays as it is; saving says so.
+    """
+
+    @functools.wraps(get_config)
+    def wrapped(self: Any) -> dict[str, Any]:
+        config = get_config(self)
+        for name, value in config.items():
+            with contextlib.suppress(TypeError, ValueError):
+                config[name] = registry.serialize_keras_object(value)
+        return config
 
     return wrapped
 

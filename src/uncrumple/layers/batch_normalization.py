@@ -197,7 +197,7 @@ class BatchNormalization(Layer):
         if mask.dim() != len(shape) - 1:
             raise ValueError(
                 explain(
-                    f"{self.label} got a mask of shape {shape_of(mask)} for an input of shape {tuple(shape)}.",
+                    f"{self._label} got a mask of shape {shape_of(mask)} for an input of shape {tuple(shape)}.",
                     "Expected the mask to have one axis less.",
                     f"a mask of shape {tuple(shape[:-1])}",
                 )
@@ -298,7 +298,7 @@ def normalized_axis(layer: Any, axis: int, shape: Any) -> int:
     if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
         raise ValueError(
             explain(
-                f"{layer.label} got an input of shape {tuple(shape)} and has axis={axis}.",
+                f"{layer._label} got an input of shape {tuple(shape)} and has axis={axis}.",
                 f"Expected an axis from 1 to {len(shape) - 1}, or -1.",
                 f"{type(layer).__name__}(axis=-1)",
             )
@@ -306,7 +306,7 @@ def normalized_axis(layer: Any, axis: int, shape: Any) -> int:
     if shape[axis] is None:
         raise ValueError(
             explain(
-                f"{layer.label} got an input of shape {tuple(shape)}.",
+                f"{layer._label} got an input of shape {tuple(shape)}.",
                 f"Expected a known size on axis {axis}: the weights depend on it.",
                 "give Input a fixed size on that axis",
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
+import numpy as np
+
 from uncrumple.core.errors import closest, explain
 
 
@@ -37,10 +39,10 @@ def _meant(value: Any, minimum: int) -> int | None:
 
 def share(owner: str, argument: str, value: Any, *, example: float = 0.5) -> float:
     """Return `value` as a float with 0 <= value < 1 (1 itself is accepted), or raise."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
         fix = (
             f"{owner}({value / 100:g})"
-            if isinstance(value, numbers.Real) and 1 < value <= 100
+            if isinstance(value, (int, float, np.number)) and 1 < value <= 100
             else f"{owner}({example})"
         )
         raise ValueError(explain(f"{owner} got {argument}={value!r}.", "Expected a number from 0 to 1.", fix))

@@ -140,7 +140,7 @@ class _Convolution(SpatialConvolution):
         if channels % self.groups:
             raise ValueError(
                 explain(
-                    f"{self.label} got an input of shape {input_shape}: {channels} channels for {self.groups} groups.",
+                    f"{self._label} got an input of shape {input_shape}: {channels} channels for {self.groups} groups.",
                     "Expected channels to be a multiple of groups.",
                     f"groups={next(g for g in range(self.groups, 0, -1) if channels % g == 0)}",
                 )

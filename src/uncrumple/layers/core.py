@@ -107,7 +107,7 @@ class Lambda(Layer):
         if len(came) != len(expected) or any(want not in (None, got) for want, got in zip(expected, came)):
             raise ValueError(
                 explain(
-                    f"{self.label} returned the shape {(None, *came)}.",
+                    f"{self._label} returned the shape {(None, *came)}.",
                     f"Expected {(None, *expected)}, from output_shape.",
                     "leave out output_shape: it is found by running the function",
                 )

@@ -113,7 +113,7 @@ class Embedding(Layer):
             fix = "number the tokens from 0; -1 or the like needs a number of its own"
         return IndexError(
             explain(
-                f"{self.label} got the number {low if low < 0 else high}, for which it has no vector.",
+                f"{self._label} got the number {low if low < 0 else high}, for which it has no vector.",
                 f"Expected whole numbers from 0 to {self.input_dim - 1} (input_dim={self.input_dim}).",
                 fix,
             )

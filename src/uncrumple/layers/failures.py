@@ -88,7 +88,7 @@ def _about_shapes(layer: Any, error: Exception, args: Any, building: bool) -> st
     if "NumPy" in what:
         expected = "Expected torch functions in call()."
     fix = line_of_the_user(error) or layer.explain_input(shape_of(tree.flatten(args)[0]) if shapes else None)
-    return explain(f"{layer.label} {doing}{on if shapes else ''}: {what}.", expected, fix)
+    return explain(f"{layer._label} {doing}{on if shapes else ''}: {what}.", expected, fix)
 
 
 def in_words(error: Exception) -> str:
@@ -109,7 +109,7 @@ def _about_a_signature(layer: Any, message: str) -> str | None:
     """Return what to say about a method that does not take what it was called with."""
     if "add_weight() got multiple values for argument 'shape'" in message:
         return explain(
-            f"{layer.label}: add_weight got a shape twice, in the first place and as shape=.",
+            f"{layer._label}: add_weight got a shape twice, in the first place and as shape=.",
             "Expected the shape in the first place, and the name as name=.",
             'self.add_weight(shape=(...), name="...")',
         )
@@ -127,7 +127,7 @@ def _about_a_signature(layer: Any, message: str) -> str | None:
         came = f"{takes - 1} argument{'s' * (takes > 2)}, and got {given - 1}"
         names = "self, " + ", ".join(f"{name}_{number + 1}" for number in range(given - 1))
     return explain(
-        f"{layer.label}: its {method}() takes {came}.",
+        f"{layer._label}: its {method}() takes {came}.",
         f"Expected {method}() to take what the layer is called on."
         if method == "call"
         else "Expected build() to take the shape of the input.",
@@ -196,7 +196,7 @@ def check_tensors(layer: Any, inputs: Any) -> None:
             given = given if len(given) < 40 else f"{given[:37]}..."
             raise TypeError(
                 explain(
-                    f"{layer.label} got {given}.",
+                    f"{layer._label} got {given}.",
                     "Expected a tensor or an array, with one row per sample.",
                     f"{layer.name}(np.array([{given}]))" if not isinstance(leaf, str) else "turn text into numbers first",
                 )
@@ -222,7 +222,7 @@ def no_strangers(layer: Any) -> Iterator[None]:
             kind = type(maker).__name__
             raise ValueError(
                 explain(
-                    f"{layer.label} uses {maker.label} in call(), and does not own it: its weights would never be trained.",
+                    f"{layer._label} uses {maker._label} in call(), and does not own it: its weights would never be trained.",
                     "Expected layers to be made once, in __init__, as attributes.",
                     f"self.{maker.name} = {kind}(...) in __init__, and self.{maker.name}(...) in call",
                 )
@@ -247,7 +247,7 @@ def check_returned(layer: Any, outputs: Any, args: Any) -> None:
         fix = "torch functions in place of NumPy's, and no .item() or .numpy(), in call()"
     raise ValueError(
         explain(
-            f"{layer.label}: its call() returned {returned}{on if shapes else ''}.",
+            f"{layer._label}: its call() returned {returned}{on if shapes else ''}.",
             "Expected a tensor, or a list, tuple or dict of tensors.",
             fix,
         )

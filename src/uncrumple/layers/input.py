@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.dtypes import dtype_name
 from uncrumple.core.errors import explain
 from uncrumple.core.shapes import as_shape
@@ -79,6 +80,10 @@ class InputLayer(Layer):
         return self._input_dtype
 
     @property
+    def input(self) -> Any:
+        return self.output
+
+    @property
     def output(self) -> Any:
         return self._nodes[0].structure
 
@@ -100,6 +105,7 @@ class InputLayer(Layer):
         }
 
 
+@takes_no_other
 def Input(
     shape: Any = None,
     batch_size: int | None = None,
@@ -110,6 +116,7 @@ def Input(
     name: str | None = None,
     tensor: Any = None,
     optional: bool = False,
+    **unknown: Any,
 ) -> Any:
     """Return a symbolic tensor: the place where data enters a model.
 
@@ -126,6 +133,8 @@ def Input(
         >>> image.shape
         (None, 28, 28, 1)
     """
+    if unknown:
+        raise unknown_of(Input, unknown)
     layer = InputLayer(
         shape=shape,
         batch_size=batch_size,

@@ -92,7 +92,7 @@ class InputSpec:
             return f"Expected at most {self.max_ndim} axes, got {rank}."
         for axis, size in self.axes.items():
             if size is not None and -rank <= axis < rank and shape[axis] not in (size, None):
-                return f"Expected {size} on axis {axis}, got {shape[axis]}."
+                return f"Expected {size} on {'the last axis' if axis == -1 else f'axis {axis}'}, got {shape[axis]}."
         if self.shape is not None:
             for axis, (want, got) in enumerate(zip(self.shape, shape)):
                 if want is not None and got is not None and want != got:
@@ -120,7 +120,7 @@ def check_inputs(layer: Any, shapes: Any) -> None:
     if len(specs) != len(shapes):
         raise ValueError(
             explain(
-                f"{layer.label} got {len(shapes)} input{'s' * (len(shapes) != 1)}.",
+                f"{layer._label} got {len(shapes)} input{'s' * (len(shapes) != 1)}.",
                 f"Expected {len(specs)}.",
                 f"call it with {'a list of ' + str(len(specs)) + ' tensors' if len(specs) > 1 else 'one tensor'}",
             )
@@ -131,5 +131,5 @@ def check_inputs(layer: Any, shapes: Any) -> None:
         expected = spec.complaint(shape)
         if expected is not None:
             raise ValueError(
-                explain(f"{layer.label} got an input of shape {shape}.", expected, layer.explain_input(shape))
+                explain(f"{layer._label} got an input of shape {shape}.", expected, layer.explain_input(shape))
             )

@@ -278,7 +278,7 @@ class GroupNormalization(Layer):
             fitting = next(groups for groups in range(min(self.groups, channels), 0, -1) if channels % groups == 0)
             raise ValueError(
                 explain(
-                    f"{self.label} got an input of shape {input_shape}: {channels} channels for {self.groups} groups.",
+                    f"{self._label} got an input of shape {input_shape}: {channels} channels for {self.groups} groups.",
                     "Expected channels to be a multiple of groups.",
                     f"GroupNormalization(groups={fitting})",
                 )

@@ -59,7 +59,7 @@ class Merge(Layer):
             wanted = self._count or "at least 1"
             raise ValueError(
                 explain(
-                    f"{self.label} got {len(shapes)} inputs.",
+                    f"{self._label} got {len(shapes)} inputs.",
                     f"Expected {wanted}.",
                     f"{type(self).__name__}()([{', '.join(f'x{n + 1}' for n in range(self._count or 2))}])",
                 )
@@ -74,7 +74,7 @@ class Merge(Layer):
             if len(sizes) > 1:
                 raise ValueError(
                     explain(
-                        f"{self.label} got inputs of shapes {_listed(shapes)}.",
+                        f"{self._label} got inputs of shapes {_listed(shapes)}.",
                         f"Expected equal sizes, or 1; axis {axis} has {_listed(sorted(sizes))}.",
                         self._fix(shapes),
                     )
@@ -82,7 +82,7 @@ class Merge(Layer):
         if len(batches) > 1:
             raise ValueError(
                 explain(
-                    f"{self.label} got inputs of shapes {_listed(shapes)}.",
+                    f"{self._label} got inputs of shapes {_listed(shapes)}.",
                     "Expected as many samples in each.",
                     "give all inputs of a model the same number of rows",
                 )
@@ -97,7 +97,7 @@ class Merge(Layer):
     def _not_a_list(self, shape: Any) -> ValueError:
         return ValueError(
             explain(
-                f"{self.label} got one tensor of shape {shape}.",
+                f"{self._label} got one tensor of shape {shape}.",
                 "Expected a list of tensors.",
                 f"{type(self).__name__}({'axes=1' if isinstance(self, Dot) else ''})([x1, x2])",
             )
@@ -116,6 +116,14 @@ class Merge(Layer):
 def _listed(things: Sequence[Any]) -> str:
     words = [str(thing) for thing in things]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _padding(one: Shape, other: Shape) -> str:
+    """Return the line that brings the smaller of two images to the size of the larger."""
+    missing = [(other[axis] or 0) - (one[axis] or 0) for axis in (1, 2)]
+    place = 1 if missing[0] > 0 else 2
+    rows, columns = (abs(count) for count in missing)
+    return f"ZeroPadding2D(((0, {rows}), (0, {columns})))(x{place}), or images whose sides halve without a rest"
 
 
 def _masks(inputs: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
@@ -273,9 +281,11 @@ class Concatenate(Merge):
 
     def _check_sizes(self, shapes: list[Shape]) -> None:
         rank = len(shapes[0])
-        came = f"{self.label} got inputs of shapes {_listed(shapes)}."
+        came = f"{self._label} got inputs of shapes {_listed(shapes)}."
         if any(len(shape) != rank for shape in shapes):
-            raise ValueError(explain(came, "Expected as many axes in each.", "Flatten()(x) the ones with more axes"))
+            most = max(range(len(shapes)), key=lambda place: len(shapes[place]))
+            fix = f"Flatten()(x{most + 1}) first, which has the most axes"
+            raise ValueError(explain(came, "Expected as many axes in each.", fix))
         if not -rank <= self.axis < rank:
             raise ValueError(
                 explain(came, f"Expected axis={self.axis} to be one of their axes.", f"{type(self).__name__}(axis=-1)")
@@ -287,6 +297,8 @@ class Concatenate(Merge):
                 fix = "bring them to equal sizes first, for example with Flatten()"
                 if len(differing) == 1:
                     fix = f"Concatenate(axis={differing[0]})"
+                elif rank == 4 and differing == [1, 2] and len(shapes) == 2:
+                    fix = _padding(shapes[0], shapes[1])
                 raise ValueError(
                     explain(
                         came,
@@ -366,7 +378,7 @@ class Dot(Merge):
         return out.reshape(sizes if len(sizes) > 1 else (sizes[0], 1))
 
     def _check_sizes(self, shapes: list[Shape]) -> None:
-        came = f"{self.label} got inputs of shapes {_listed(shapes)} and has axes={self.axes}."
+        came = f"{self._label} got inputs of shapes {_listed(shapes)} and has axes={self.axes}."
         for shape, axis in zip(shapes, self._pair):
             if not -len(shape) < axis < len(shape):
                 raise ValueError(explain(came, "Expected axes that both inputs have.", "Dot(axes=-1)"))

@@ -147,7 +147,7 @@ class Normalization(Layer):
         if any(not -rank <= axis < rank for axis in self.axis):
             raise ValueError(
                 explain(
-                    f"{self.label} got data of shape {input_shape} and has axis={self.axis}.",
+                    f"{self._label} got data of shape {input_shape} and has axis={self.axis}.",
                     f"Expected axes from {-rank} to {rank - 1}.",
                     "Normalization(axis=-1)",
                 )
@@ -156,7 +156,7 @@ class Normalization(Layer):
         if any(input_shape[axis] is None for axis in kept):
             raise ValueError(
                 explain(
-                    f"{self.label} got data of shape {input_shape} and has axis={self.axis}.",
+                    f"{self._label} got data of shape {input_shape} and has axis={self.axis}.",
                     "Expected known sizes on these axes: there is a mean for each entry.",
                     "Normalization(axis=None), for one mean of all numbers"
                     if kept == [0]
@@ -209,7 +209,7 @@ class Normalization(Layer):
         if self.input_mean is not None:
             raise ValueError(
                 explain(
-                    f"{self.label} was made with mean and variance, and adapt() was called.",
+                    f"{self._label} was made with mean and variance, and adapt() was called.",
                     "Expected one of the two.",
                     f"Normalization(axis={self.axis[0] if len(self.axis) == 1 else self.axis}) without mean and variance",
                 )
@@ -221,7 +221,7 @@ class Normalization(Layer):
             elif tuple(batch.shape[axis] for axis in self._kept if axis < batch.dim()) != self._sizes:
                 raise ValueError(
                     explain(
-                        f"{self.label} got a batch of shape {tuple(batch.shape)} in adapt().",
+                        f"{self._label} got a batch of shape {tuple(batch.shape)} in adapt().",
                         f"Expected {', '.join(str(size) for size in self._sizes)} on axis {self._kept}, as before.",
                         "adapt on the data that the model will see",
                     )
@@ -243,7 +243,7 @@ class Normalization(Layer):
             count = total
         if not count:
             raise ValueError(
-                explain(f"{self.label} got no data in adapt().", "Expected at least one batch.", "layer.adapt(x_train)")
+                explain(f"{self._label} got no data in adapt().", "Expected at least one batch.", "layer.adapt(x_train)")
             )
         self.adapt_mean.assign(mean.to(self.adapt_mean.device))
         self.adapt_variance.assign((squares / count).to(self.adapt_variance.device))
@@ -262,7 +262,7 @@ class Normalization(Layer):
         if not isinstance(data, Iterable):
             raise TypeError(
                 explain(
-                    f"{self.label} got {type(data).__name__} in adapt().",
+                    f"{self._label} got {type(data).__name__} in adapt().",
                     "Expected an array, a tensor, or a data set that yields batches.",
                     "layer.adapt(x_train)",
                 )
@@ -273,7 +273,7 @@ class Normalization(Layer):
             if batch is None:
                 raise TypeError(
                     explain(
-                        f"{self.label} got a data set in adapt() that yields {type(first).__name__}.",
+                        f"{self._label} got a data set in adapt() that yields {type(first).__name__}.",
                         "Expected batches of numbers.",
                         "layer.adapt(x_train)",
                     )
@@ -284,7 +284,7 @@ class Normalization(Layer):
         if not self._adapted and not symbolic.state.active and not self._was_set():
             raise ValueError(
                 explain(
-                    f"{self.label} was used before it knows a mean and a variance (input of shape {shape_of(inputs)}).",
+                    f"{self._label} was used before it knows a mean and a variance (input of shape {shape_of(inputs)}).",
                     "Expected adapt() first.",
                     f"{self.name}.adapt(x_train)",
                 )

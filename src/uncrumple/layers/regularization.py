@@ -93,7 +93,7 @@ class Dropout(_Random):
         if not fits:
             raise ValueError(
                 explain(
-                    f"{self.label} got an input of shape {shape_of(inputs)} and has noise_shape={self.noise_shape}.",
+                    f"{self._label} got an input of shape {shape_of(inputs)} and has noise_shape={self.noise_shape}.",
                     "Expected one entry per axis: None, 1, or the size of the input.",
                     f"noise_shape={(None, *(1,) * (inputs.dim() - 2), None)[: inputs.dim()]}",
                 )

@@ -117,7 +117,7 @@ class Reshape(Layer):
         if symbolic.state.active:
             return inputs.new_empty(shape)  # data will tell
         expected = self.input_spec.complaint(inputs.shape) or ""
-        came = f"{self.label} got an input of shape {shape_of(inputs)}."
+        came = f"{self._label} got an input of shape {shape_of(inputs)}."
         raise ValueError(explain(came, expected, self.explain_input(inputs.shape)))
 
     def explain_input(self, shape: Any) -> str:

@@ -44,7 +44,7 @@ class Spatial(Layer):
         if channels is None:
             raise ValueError(
                 explain(
-                    f"{self.label} got an input of shape {tuple(shape)}.",
+                    f"{self._label} got an input of shape {tuple(shape)}.",
                     "Expected a known number of channels: the weights depend on it.",
                     f"Input({_EXAMPLES[self.rank]})",
                 )
@@ -67,7 +67,7 @@ class Spatial(Layer):
         can_pad = getattr(self, "padding", None) == "valid"
         raise ValueError(
             explain(
-                f"{self.label} shrinks its input of shape {shape_of(inputs)} to nothing: {what}.",
+                f"{self._label} shrinks its input of shape {shape_of(inputs)} to nothing: {what}.",
                 f"Expected {least_in_words}.",
                 'padding="same", or fewer pooling layers before it' if can_pad else "give it larger inputs",
             )
@@ -90,8 +90,23 @@ class Spatial(Layer):
             sizes = shape[1:]
             return f"give it {wanted} channel{'s' * (wanted != 1)}, or build the model again with Input({sizes})"
         if rank > self.rank + 2 and type(self).__name__[-2:] in ("1D", "2D"):
-            return f"TimeDistributed({type(self).__name__}(...)), or reshape the input"
+            films = f"TimeDistributed({type(self).__name__}(...)) for films"
+            if rank == self.rank + 3 and shape[0] is None:
+                return f"leave the number of samples out of Input: Input({shape[2:]}); {films}"
+            return f"{films}, or reshape the input"
+        if rank == 2 and hasattr(self, "filters"):
+            return f"Reshape({self._as_square(shape[1]) or _EXAMPLES[self.rank]}) before it"
+        if rank == 2:
+            return "put it before Flatten(), or leave it out: no axes are left to pool"
         return f"Input({_EXAMPLES[self.rank]})"
+
+    def _as_square(self, count: int | None) -> tuple[int, ...] | None:
+        """Return the shape of an image with equal sides that holds so many numbers, if there is one."""
+        for channels in (1, 3):
+            side = round(((count or 0) / channels) ** (1 / self.rank))
+            if side > 1 and side**self.rank * channels == count:
+                return (*[side] * self.rank, channels) if self._channels_last else (channels, *[side] * self.rank)
+        return None
 
 
 def _and(words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ unknown in the output as well.
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -108,7 +109,7 @@ class SymbolicTensor(torch.Tensor):
     def name(self) -> str:  # type: ignore[override]
         return self._own_name or f"{self.keras_history[0].name}_output"
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         with torch._C.DisableTorchFunctionSubclass():
             return f"<SymbolicTensor shape={self._known_shape}, dtype={self.dtype}, name={self.name}>"
 
@@ -211,8 +212,8 @@ def made_by(tensor: SymbolicTensor) -> Node:
 needs_numbers: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-class _State:
-    """Whether layers are being run for their shapes, and where real weights belong meanwhile."""
+class _State(threading.local):
+    """Whether layers are being run for their shapes (in this thread), and where real weights belong meanwhile."""
 
     active = False
     home: torch.device | None = None

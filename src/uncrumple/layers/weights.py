@@ -49,7 +49,7 @@ class WeightHolder(torch.nn.Module):
     _trainable: bool
 
     @property
-    def label(self) -> str:
+    def _label(self) -> str:
         """Class and name, as messages say it: `Dense 'dense_1'`."""
         return f"{type(self).__name__} '{self.name}'"
 
@@ -73,6 +73,9 @@ class WeightHolder(torch.nn.Module):
             for known, parameter in list(self._parameters.items()):
                 if parameter is value and known != name:
                     del self._parameters[known]
+            before = self._parameters.get(name)
+            if isinstance(before, Variable) and not isinstance(value, Variable):  # load_state_dict(assign=True)
+                value = before.like(value)
             if isinstance(value, Variable) and not any(value is own for own in self._own_variables):
                 self._own_variables.append(value)
         if name == "trainable":  # a property; nn.Module would not see that
@@ -107,7 +110,7 @@ class WeightHolder(torch.nn.Module):
         for parts in (inside["_modules"], inside["_buffers"]):
             if name in parts:
                 return parts[name]
-        owner = self.label if "name" in inside else type(self).__name__
+        owner = self._label if "name" in inside else type(self).__name__
         fix = f"self.{name} = ... in __init__() or build(), before it is used"
         raise NoAttribute(owner, name, lambda: dir(self), fix)
 
@@ -139,6 +142,15 @@ class WeightHolder(torch.nn.Module):
         mixed = policy.compute_dtype != policy.variable_dtype
         self._cast_weights_to = policy.torch_compute_dtype if mixed else None
         self._weights_as: torch.dtype | None = None
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """What torch calls for `.to()`, `.double()`, `.half()`: the layer computes in the type that its weights get."""
+        super()._apply(fn, recurse)
+        before = self._dtype_policy.torch_variable_dtype
+        after = fn(torch.empty(0, dtype=before)).dtype
+        if after is not before:
+            self._set_policy(get_policy(after))
+        return self
 
     @property
     def dtype_policy(self) -> DTypePolicy:
@@ -197,7 +209,7 @@ class WeightHolder(torch.nn.Module):
         if isinstance(shape, str):
             raise TypeError(
                 explain(
-                    f"{self.label}: add_weight got {shape!r} as the shape.",
+                    f"{self._label}: add_weight got {shape!r} as the shape.",
                     "Expected a shape first; the name goes by keyword.",
                     f"add_weight(shape=(...), name={shape!r})",
                 )
@@ -205,21 +217,21 @@ class WeightHolder(torch.nn.Module):
         if overwrite_with_gradient:
             raise ValueError(
                 explain(
-                    f"{self.label}: add_weight got overwrite_with_gradient=True.",
+                    f"{self._label}: add_weight got overwrite_with_gradient=True.",
                     "Expected False: only float8 training needs it.",
                     "remove overwrite_with_gradient=True",
                 )
             )
-        shape = () if shape is None else as_shape(shape, f"{self.label}: add_weight")
+        shape = () if shape is None else as_shape(shape, f"{self._label}: add_weight")
         if None in shape:
             raise ValueError(
                 explain(
-                    f"{self.label} wants a weight of shape {shape}, with a size that is not known.",
+                    f"{self._label} wants a weight of shape {shape}, with a size that is not known.",
                     "Expected whole numbers: a weight cannot depend on the batch or on a length of None.",
-                    "give Input a fixed size on that axis",
+                    "put a number in place of None in Input, or GlobalAveragePooling1D() in place of Flatten()",
                 )
             )
-        limits.take(shape, self.label)
+        limits.take(shape, self._label)
         kind = torch_dtype(dtype) if dtype is not None else self._dtype_policy.torch_variable_dtype
         if symbolic.state.makers is not None:
             symbolic.state.makers.append(self)
@@ -250,7 +262,7 @@ class WeightHolder(torch.nn.Module):
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         for weight in self._own_variables:
-            weight.requires_grad_(self._trainable and weight._own_trainable and weight.is_floating_point())
+            weight.requires_grad_(self._trainable)
         for part in self._sublayers():
             if isinstance(part, WeightHolder):
                 part.trainable = value
@@ -280,10 +292,11 @@ class WeightHolder(torch.nn.Module):
     @property
     def weights(self) -> list[Any]:
         """Every weight: this layer's trainable ones, its others, then those of its parts."""
-        own = [weight for weight in self._own_variables if weight._own_trainable]
-        own += [weight for weight in self._own_variables if not weight._own_trainable]
-        others = [p for p in self._parameters.values() if p is not None and not any(p is known for known in own)]
-        found = own + others
+        held = {id(parameter): parameter for parameter in self._parameters.values() if parameter is not None}
+        own = [weight for weight in self._own_variables if id(weight) in held]
+        found: list[Any] = [weight for weight in own if weight._own_trainable]
+        found += [weight for weight in own if not weight._own_trainable]
+        found += held.values()
         for part in self._sublayers():
             if isinstance(part, WeightHolder):
                 found += part.weights
@@ -323,7 +336,7 @@ class WeightHolder(torch.nn.Module):
         if not self.built:
             raise ValueError(
                 explain(
-                    f"{self.label} has no weights yet: it was never built.",
+                    f"{self._label} has no weights yet: it was never built.",
                     "Expected it to know the shape of its input.",
                     "call it on data first, or begin the model with Input(shape)",
                 )
@@ -344,7 +357,7 @@ class WeightHolder(torch.nn.Module):
         if len(mine) != len(weights):
             raise ValueError(
                 explain(
-                    f"{self.label} has {len(mine)} weights and set_weights got {len(weights)} arrays.",
+                    f"{self._label} has {len(mine)} weights and set_weights got {len(weights)} arrays.",
                     "Expected one array per weight, in the order of get_weights().",
                     "build the layer before set_weights()" if not self.built else "set_weights(other.get_weights())",
                 )
@@ -353,7 +366,7 @@ class WeightHolder(torch.nn.Module):
             if tuple(weight.shape) != tuple(np.shape(value)):
                 raise ValueError(
                     explain(
-                        f"{self.label}: weight '{getattr(weight, 'path', 'weight')}' has shape {tuple(weight.shape)}, "
+                        f"{self._label}: weight '{getattr(weight, 'path', 'weight')}' has shape {tuple(weight.shape)}, "
                         f"set_weights got {tuple(np.shape(value))}.",
                         "Expected arrays of the same shapes as get_weights() returns.",
                         "set_weights(other.get_weights()) from a layer with the same settings",
@@ -374,7 +387,7 @@ class WeightHolder(torch.nn.Module):
         if len(store.keys()) != len(mine):
             raise ValueError(
                 explain(
-                    f"{self.label} has {len(mine)} weights and the file holds {len(store.keys())} for it.",
+                    f"{self._label} has {len(mine)} weights and the file holds {len(store.keys())} for it.",
                     "Expected the same number.",
                     "load into a model with the same layers and settings"
                     if self.built
@@ -386,7 +399,7 @@ class WeightHolder(torch.nn.Module):
             if tuple(value.shape) != tuple(weight.shape):
                 raise ValueError(
                     explain(
-                        f"{self.label}: weight '{weight.path}' has shape {tuple(weight.shape)}, "
+                        f"{self._label}: weight '{weight.path}' has shape {tuple(weight.shape)}, "
                         f"the file holds {tuple(value.shape)}.",
                         "Expected the same shape.",
                         "load into a model with the same layers and settings",
@@ -406,7 +419,7 @@ class WeightHolder(torch.nn.Module):
             if callable(one) and not isinstance(one, torch.Tensor):
                 raise TypeError(
                     explain(
-                        f"{self.label}: add_loss got a function.",
+                        f"{self._label}: add_loss got a function.",
                         "Expected a tensor with one number.",
                         "self.add_loss(0.01 * x.square().mean()) within call()",
                     )

@@ -96,7 +96,7 @@ class TimeDistributed(Wrapper):
         if mask is not None and (mask.dim() < 2 or mask.shape[:2] != inputs.shape[:2]):
             raise ValueError(
                 explain(
-                    f"{self.label} got a mask of shape {shape_of(mask)} for an input of shape {shape_of(inputs)}.",
+                    f"{self._label} got a mask of shape {shape_of(mask)} for an input of shape {shape_of(inputs)}.",
                     "Expected the mask to begin with the same samples and steps.",
                     f"a mask of shape {tuple(inputs.shape[:2])}",
                 )
@@ -186,7 +186,7 @@ class TorchModuleWrapper(Layer):
             if len(came) != len(expected) or any(want not in (None, got) for want, got in zip(expected[1:], came[1:])):
                 raise ValueError(
                     explain(
-                        f"{self.label} returned the shape {shape_of(outputs)}.",
+                        f"{self._label} returned the shape {shape_of(outputs)}.",
                         f"Expected {expected}, from output_shape.",
                         "leave out output_shape: it is found by running the module",
                     )

@@ -16,6 +16,7 @@ from uncrumple.core.errors import explain
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.symbolic import Node, SymbolicTensor, made_by
+from uncrumple.models.misfit import explain_shape
 
 _enter = torch.nn.Module.__call__
 
@@ -65,7 +66,9 @@ class Graph:
                     explain(
                         f"Model got {_short(tensor)} among its inputs or outputs.",
                         "Expected what Input() or a layer returned.",
-                        "inputs = Input((4,)); outputs = Dense(3)(inputs); Model(inputs, outputs)",
+                        f"call the layer: outputs = {tensor.name}(inputs)"
+                        if isinstance(tensor, Layer)
+                        else "inputs = Input((4,)); outputs = Dense(3)(inputs); Model(inputs, outputs)",
                     )
                 )
         self.nodes, self.layers, self.depths = self._sort()
@@ -156,10 +159,10 @@ class Graph:
             if node.is_input and not is_start:
                 raise ValueError(
                     explain(
-                        f"Model '{self.name}': the outputs depend on '{node.layer.name}', "
-                        f"of shape {node.outputs[0].shape}, which is not among the inputs.",
-                        f"Expected every Input that is used: got {[t.name for t in self.flat_inputs]}.",
-                        f"Model(inputs=[..., {node.layer.name}], outputs=...)",
+                        f"Model '{self.name}': the outputs depend on the Input '{node.layer.name}', "
+                        f"which is not among its inputs.",
+                        f"Expected every Input that is used, and got: {', '.join(t.name for t in self.flat_inputs)}.",
+                        f"Model(inputs=[{', '.join([*(t.name for t in self.flat_inputs), node.layer.name])}], outputs=...)",
                     )
                 )
             if not is_start:
@@ -280,14 +283,24 @@ class Graph:
 
     # --- what comes in -------------------------------------------------------------
 
-    def arrange(self, inputs: Any) -> list[Any]:
-        """Return what was given as a flat list in the order of `flat_inputs`.
+    def arrange(self, inputs: Any, name: str | None = None, samples: int | None = None) -> list[Any]:
+        """Return what was given as a flat list in the order of `flat_inputs`, in the types of the inputs.
 
         A dict is matched by the names of the inputs, a list by position.
+
+        Args:
+            inputs: The tensors.
+            name: What the caller calls them, for messages, such as `"x"`.
+            samples: How many there are in all, for messages, where these are the first few.
 
         Raises:
             ValueError: The number, the names or the shapes do not fit.
         """
+        flat = self.match(inputs)
+        return [self._fit_input(index, value, name, samples) for index, value in enumerate(flat)]
+
+    def match(self, inputs: Any) -> list[Any]:
+        """Return what was given as a flat list in the order of `flat_inputs`, as it is."""
         if isinstance(inputs, dict):
             names = sorted(self.inputs) if isinstance(self.inputs, dict) else self.input_names
             if not all(name in inputs for name in names):
@@ -312,12 +325,12 @@ class Graph:
                     f"Expected {len(wanted)}: {', '.join(wanted)}.",
                     f"pass a list, [{', '.join(self.input_names)}], or a dict by these names"
                     if len(wanted) > 1
-                    else "pass one array",
+                    else "pass one array; targets go apart: model.fit(x, y)",
                 )
             )
-        return [self._fit_input(index, value) for index, value in enumerate(flat)]
+        return flat
 
-    def _fit_input(self, index: int, value: Any) -> Any:
+    def _fit_input(self, index: int, value: Any, name: str | None = None, samples: int | None = None) -> Any:
         shape, dtype = self._expected[index]
         if not isinstance(value, torch.Tensor) or isinstance(value, SymbolicTensor):
             return value
@@ -336,44 +349,11 @@ class Graph:
             value = value.squeeze(-1)
         given = tuple(value.shape)
         if len(given) != len(shape) or any(want is not None and want != got for want, got in zip(shape, given)):
-            raise ValueError(explain_shape(self.name, self.input_names[index], shape, given))
+            given = (samples, *given[1:]) if samples is not None and given else given
+            if name is not None and len(self.flat_inputs) > 1:
+                name = f"{name}['{self.input_names[index]}']"
+            raise ValueError(explain_shape(self.name, self.input_names[index], shape, given, name))
         return value
-
-
-def explain_shape(model_name: str, input_name: str, wanted: Any, given: tuple[int, ...]) -> str:
-    """Return the message for an array whose shape does not fit an input."""
-    sample = tuple(wanted[1:])
-    if len(sample) == len(given) > 1 and sample[1:] == given[1:]:
-        fix = f"Input takes the shape of one sample, without the batch: Input({sample[1:]})"
-    elif given == sample or (len(given) == len(sample) and all(w in (None, g) for w, g in zip(sample, given))):
-        fix = "add the batch axis for one sample: x[None]"
-    elif len(given) == len(wanted) - 1 and wanted[-1] == 1:
-        fix = "add the channel axis: x[..., None]"
-    elif len(given) == len(wanted) - 1:
-        fix = f"add the missing axis, or build the model with Input({tuple(given[1:])})"
-    elif len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, sample)):
-        fix = "the axes are in another order: np.moveaxis(x, 1, -1) puts channels last"
-    elif len(given) > 2 and len(wanted) == 2 and _product(given[1:]) == sample[0]:
-        fix = f"x.reshape(len(x), {sample[0]}), or begin the model with Input({tuple(given[1:])}) and Flatten()"
-    elif len(given) == len(wanted):
-        axis = next(i for i, (want, got) in enumerate(zip(wanted, given)) if want not in (None, got))
-        fix = f"axis {axis} has {given[axis]} and must have {wanted[axis]}; or build the model with Input({tuple(given[1:])})"
-    else:
-        fix = f"build the model with Input({tuple(given[1:])})"
-    return explain(
-        f"Model '{model_name}' got an array of shape {given} for its input '{input_name}'.",
-        f"Expected {tuple(wanted)}, where None is any number of samples."
-        if wanted[0] is None
-        else f"Expected {tuple(wanted)}.",
-        fix,
-    )
-
-
-def _product(sizes: Any) -> int:
-    out = 1
-    for size in sizes:
-        out *= size
-    return out
 
 
 def _numbered(leaf: Any, numbers: dict[int, int]) -> Any:
@@ -387,4 +367,6 @@ def _described(leaf: Any) -> Any:
 def _short(thing: Any) -> str:
     if isinstance(thing, torch.Tensor):
         return f"a tensor of shape {tuple(thing.shape)}"
+    if isinstance(thing, Layer):
+        return f"the layer {thing._label}"
     return f"{type(thing).__name__} {thing!r}"[:80]

@@ -6,6 +6,7 @@ A façade: each method checks what it was given and hands over to one function.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import torch
@@ -14,11 +15,12 @@ from uncrumple import metrics as metrics_room
 from uncrumple import optimizers
 from uncrumple.callbacks import CallbackList
 from uncrumple.callbacks.logs import plain_logs
-from uncrumple.core import registry, sharing, tree
+from uncrumple.core import naming, registry, sharing, tree
+from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.dtypes import dtype_policy
 from uncrumple.core.errors import explain, unknown_name, warn
 from uncrumple.data.batches import EndlessEpochs, make_batches, unpack_x_y_sample_weight
-from uncrumple.layers import symbolic
+from uncrumple.layers import failures, symbolic
 from uncrumple.layers.base import Layer
 from uncrumple.layers.operation import Operation
 from uncrumple.layers.shapes import symbols
@@ -100,10 +102,25 @@ class Model(Layer, loop.Steps):
     def _set_graph(self, graph: Graph) -> None:
         self._graph = graph
         for layer in graph.layers:
-            if not any(layer is part for part in self._modules.values()):
-                self._modules[layer.name.replace(".", "_")] = layer
+            self._register(layer)
         self.built = True
         self.supports_masking = True
+
+    def _register(self, layer: Any) -> None:
+        """Make a layer a part of the model.
+
+        `state_dict` knows it by its name, or, if it has none of its own, by its class and a number within the
+        model: the number in its name depends on what else the program has made.
+        """
+        if any(layer is part for part in self._modules.values()):
+            return
+        kind = naming.to_snake_case(type(layer).__name__)
+        key = kind if re.fullmatch(rf"{kind}(_\d+)?", layer.name) else layer.name.replace(".", "_")
+        free, count = key, 0
+        while free in self._modules or free in self.__dict__ or hasattr(type(self), free):
+            count += 1
+            free = f"{key}_{count}"
+        self._modules[free] = layer
 
     # --- calling -----------------------------------------------------------------------
 
@@ -149,10 +166,10 @@ class Model(Layer, loop.Steps):
                 outputs = symbolic.run_on_probes(self, (inputs,), {})
             except BaseException as error:
                 self.built = was_built
-                if isinstance(error, Exception) and not symbolic.is_explained(error):
-                    shapes = [leaf.shape for leaf in tree.flatten(inputs)]
-                    raise self._explained(error, shapes) from None
-                raise
+                failure = failures.explained(self, error, (inputs,)) if isinstance(error, Exception) else None
+                if failure is None:
+                    raise
+                raise failure from None
         return outputs
 
     def _build_for(self, args: Any, kwargs: Any) -> None:
@@ -282,6 +299,7 @@ class Model(Layer, loop.Steps):
 
     # --- compile ---------------------------------------------------------------------------
 
+    @takes_no_other
     def compile(  # type: ignore[override]
         self,
         optimizer: Any = "rmsprop",
@@ -293,6 +311,7 @@ class Model(Layer, loop.Steps):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        **unknown: Any,
     ) -> None:
         """Say how the model learns.
 
@@ -316,6 +335,8 @@ class Model(Layer, loop.Steps):
             >>> model = Sequential([Dense(3, activation="softmax")])
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
+        if unknown:
+            raise unknown_of(Model.compile, unknown)
         if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(
                 explain(
@@ -324,7 +345,7 @@ class Model(Layer, loop.Steps):
                     "steps_per_execution=1",
                 )
             )
-        checks.check_identifiers(loss, metrics, weighted_metrics)
+        checks.check_identifiers(optimizer, loss, metrics, weighted_metrics)
         optimizer = optimizers.get(optimizer)
         if auto_scale_loss and _computes_in_half(self) and isinstance(optimizer, optimizers.Optimizer):
             if not isinstance(optimizer, optimizers.LossScaleOptimizer):
@@ -389,6 +410,7 @@ class Model(Layer, loop.Steps):
 
     # --- training --------------------------------------------------------------------------
 
+    @takes_no_other
     def fit(
         self,
         x: Any = None,
@@ -407,6 +429,7 @@ class Model(Layer, loop.Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        **unknown: Any,
     ) -> Any:
         """Train the model.
 
@@ -435,8 +458,11 @@ class Model(Layer, loop.Steps):
         Raises:
             ValueError: The model is not compiled, or data and model do not fit. Nothing was trained then.
         """
+        if unknown:
+            raise unknown_of(Model.fit, unknown)
         self._require_compiled("fit")
-        checks.check_fit_arguments(
+        checks.check_arguments(
+            "fit",
             batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
@@ -444,6 +470,7 @@ class Model(Layer, loop.Steps):
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
             validation_freq=validation_freq,
         )
         checks.warn_if_trainable_changed(self)
@@ -459,7 +486,8 @@ class Model(Layer, loop.Steps):
                 else (validation_data, None, None)
             )
             streams = not isinstance(validation_data, (tuple, list))
-            validation = make_batches(*parts, batch_size=None if streams else validation_batch_size or batch_size)
+            size = None if streams else validation_batch_size or batch_size
+            validation = make_batches(*parts, batch_size=size, prefix="validation ")
         self._prepare(training, validation, learn=True)
         epochs_of_training = EndlessEpochs(training, steps_per_epoch)
         if not isinstance(callbacks, CallbackList):
@@ -473,6 +501,7 @@ class Model(Layer, loop.Steps):
                 steps=epochs_of_training.steps,
                 batch_size=training.batch_size,
             )
+        checks.check_monitors(self, callbacks.callbacks, validation is not None)
         return loop.fit(
             self,
             epochs_of_training,
@@ -483,11 +512,11 @@ class Model(Layer, loop.Steps):
             validation_freq,
         )
 
-    def _prepare(self, training: Any, validation: Any = None, *, learn: bool) -> None:
+    def _prepare(self, training: Any, validation: Any = None, *, learn: bool, again: bool = True) -> None:
         """Build what is not built, look at the data, and refuse what cannot work, before anything runs."""
         device = next((weight.device for weight in self.weights), torch.get_default_device())
         training.to(device)
-        checks.check_data(self, training, "x", "y")
+        checks.check_data(self, training, again=again)
         if validation is not None:
             validation.to(device)
             checks.check_data(self, validation, "validation x", "validation y")
@@ -507,6 +536,7 @@ class Model(Layer, loop.Steps):
                 )
             )
 
+    @takes_no_other
     def evaluate(
         self,
         x: Any = None,
@@ -517,7 +547,7 @@ class Model(Layer, loop.Steps):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
-        **kwargs: Any,
+        **unknown: Any,
     ) -> Any:
         """Return the loss and the metrics on data, without learning.
 
@@ -529,9 +559,10 @@ class Model(Layer, loop.Steps):
         Returns:
             The loss if there are no metrics, else [loss, metric, ...]; Python floats.
         """
-        if kwargs:
-            checks.raise_unknown("evaluate", self.evaluate, kwargs)
+        if unknown:
+            raise unknown_of(Model.evaluate, unknown)
         self._require_compiled("evaluate")
+        checks.check_arguments("evaluate", batch_size=batch_size, verbose=verbose, steps=steps)
         batches = make_batches(x, y, sample_weight, batch_size=batch_size)
         self._prepare(batches, learn=False)
         epochs = EndlessEpochs(batches, steps)
@@ -542,6 +573,7 @@ class Model(Layer, loop.Steps):
         logs = loop.evaluate(self, epochs, callbacks)
         return logs if return_dict else self._in_order(logs)
 
+    @takes_no_other
     def predict(
         self,
         x: Any,
@@ -549,6 +581,7 @@ class Model(Layer, loop.Steps):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
+        **unknown: Any,
     ) -> Any:
         """Return the outputs for data, as NumPy arrays.
 
@@ -556,6 +589,9 @@ class Model(Layer, loop.Steps):
             x, batch_size, verbose, callbacks: As for `fit`.
             steps: Number of batches; all by default.
         """
+        if unknown:
+            raise unknown_of(Model.predict, unknown)
+        checks.check_arguments("predict", batch_size=batch_size, verbose=verbose, steps=steps)
         batches = make_batches(x, batch_size=batch_size)
         if any(True for _ in self.parameters()):
             batches = batches.to(next(self.parameters()).device)
@@ -581,7 +617,7 @@ class Model(Layer, loop.Steps):
         self._require_compiled(method)
         batches = make_batches(x, y, sample_weight, class_weight=class_weight, batch_size=2**62)
         learn = method == "train_on_batch"
-        self._prepare(batches, learn=learn)
+        self._prepare(batches, learn=learn, again=False)
         self.reset_metrics()
         self.train(learn)
         batch = next(batches.epoch())

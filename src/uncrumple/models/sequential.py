@@ -36,6 +36,17 @@ class Sequential(Model):
         (None, 10)
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 1 and isinstance(args[1], Layer):
+            raise TypeError(
+                explain(
+                    f"Sequential got {len(args)} arguments, of which the second is {args[1]._label}.",
+                    "Expected all layers in one list.",
+                    f"Sequential([{', '.join(type(layer).__name__ + '(...)' for layer in args)}])",
+                )
+            )
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None, **kwargs: Any) -> None:
         if kwargs:
             raise ValueError(unknown_argument("Sequential", next(iter(kwargs)), ["layers", "trainable", "name"]))
@@ -60,11 +71,11 @@ class Sequential(Model):
             layer = TorchModuleWrapper(layer)
         if not isinstance(layer, Layer):
             wrong = f"the class {layer.__name__}" if isinstance(layer, type) else f"{layer!r}, a {type(layer).__name__}"
-            fix = (
-                f"model.add({layer.__name__}(...))"
-                if isinstance(layer, type)
-                else 'model.add(Dense(10, activation="relu"))'
-            )
+            fix = 'model.add(Dense(10, activation="relu"))'
+            if isinstance(layer, type):
+                fix = f"{layer.__name__}(...), with brackets and its arguments"
+            elif isinstance(layer, str) and layer in registry.builtins("activations"):
+                fix = f"Activation({layer!r})"
             raise TypeError(explain(f"Sequential '{self.name}' got {wrong}.", "Expected a layer.", fix))
         if any(part is self for part in layer.modules()):
             raise ValueError(
@@ -111,8 +122,7 @@ class Sequential(Model):
         except BaseException:
             self._stack = before
             raise
-        key = layer.name.replace(".", "_")
-        self._modules[key if key not in self.__dict__ else f"{key}_layer"] = layer
+        self._register(layer)
         self._freeze_with_me(layer)
         self._metrics_cache = None
 
@@ -128,7 +138,7 @@ class Sequential(Model):
         if not isinstance(outputs, torch.Tensor):
             raise ValueError(
                 explain(
-                    f"Sequential '{self.name}': {layer.label} returns {len(tree.flatten(outputs))} outputs.",
+                    f"Sequential '{self.name}': {layer._label} returns {len(tree.flatten(outputs))} outputs.",
                     "Expected one output per layer.",
                     "Model(inputs, outputs) for layers with several outputs",
                 )

@@ -170,12 +170,12 @@ def compare(part: Any, store: Reader) -> None:
             )
             raise ValueError(
                 explain(
-                    f"{part.label} has {len(mine)} weights, the file holds {len(store)} for it.",
+                    f"{part._label} has {len(mine)} weights, the file holds {len(store)} for it.",
                     "Expected the same number.",
                     fix,
                 )
             )
-        _compare_in_order(part.label, mine, store)
+        _compare_in_order(part._label, mine, store)
     elif isinstance(module, torch.nn.Module):
         state = module.state_dict()
         label = f"The torch module {type(module).__name__}"

@@ -15,7 +15,7 @@ import torch
 from uncrumple import losses as losses_room
 from uncrumple import metrics as metrics_room
 from uncrumple.core import registry, tree
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import closest, explain, one_of
 
 
 def names_of_outputs(y_pred: Any, output_names: list[str] | None) -> list[str | None]:
@@ -63,7 +63,7 @@ def targets_by_output(y_true: Any, names: list[Any], losses: list[Any]) -> list[
         return spread
     raise ValueError(
         explain(
-            f"The model has {len(names)} outputs and got {len(targets)} targets.",
+            f"The model has {len(names)} outputs, and y has targets for {len(targets)}.",
             f"Expected one array of targets per output: {_shown(names)}.",
             f"y = [{', '.join('y_' + name for name in _shown(names))}]",
         )
@@ -217,6 +217,11 @@ class CompiledMetrics(metrics_room.Metric):
         return [entry[1] for entry in self._entries]
 
     @property
+    def names(self) -> list[str]:
+        """The names that the results go by."""
+        return [entry[2] for entry in self._entries]
+
+    @property
     def variables(self) -> list[Any]:
         return [variable for metric in self.metrics for variable in metric.variables]
 
@@ -291,11 +296,9 @@ def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
         known = [name for name in names if name is not None]
         for name in given:
             if name not in known:
-                if known:
-                    raise ValueError(f"{argument}: " + unknown_name("output", name, known))
-                if len(given) == 1 and len(names) == 1:
+                if not known and len(given) == 1 and len(names) == 1:
                     return list(given.values())
-                raise ValueError(unknown_name("output", name, ["(the model's outputs have no names)"]))
+                raise ValueError(_no_output(argument, name, known))
         return [given.get(name) for name in names]
     if isinstance(given, (list, tuple)):
         if len(given) != len(names):
@@ -310,6 +313,15 @@ def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
     return [given] * len(names)
 
 
+def _no_output(argument: str, name: str, known: list[Any]) -> str:
+    guess = closest(name, known)
+    return explain(
+        f"compile got {argument} for the output '{name}', which the model does not have.",
+        one_of(name, known) if known else "Expected a list: the outputs of this model have no names.",
+        f"did you mean '{guess}'?" if guess else f"{argument}={{...}} with these names, or a list in their order",
+    )
+
+
 def _metrics_per_output(given: Any, names: list[Any]) -> list[list[Any]]:
     """Return a list of metrics per output for what `compile` got as metrics."""
     if not given:
@@ -319,7 +331,7 @@ def _metrics_per_output(given: Any, names: list[Any]) -> list[list[Any]]:
             known = [name for name in names if name is not None]
             for name in given:
                 if known and name not in known:
-                    raise ValueError("metrics: " + unknown_name("output", name, known))
+                    raise ValueError(_no_output("metrics", name, known))
             given = list(given.values())
         return [[metric for metric in tree.flatten(given) if metric is not None]]
     if isinstance(given, dict):

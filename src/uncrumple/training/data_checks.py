@@ -133,7 +133,7 @@ def try_out(model: Any, x: Any) -> Any:
     return outputs
 
 
-class _in_eval_mode:  # noqa: N801 - a context
+class _in_eval_mode:
     """Within this block the model is in its mode for evaluation, and the random state is put back afterwards."""
 
     def __init__(self, model: Any) -> None:
@@ -168,7 +168,7 @@ def check_gradients(model: Any, x: Any) -> None:
     if missed:
         path = getattr(missed[0], "path", "weight")
         warn(
-            f"{suspects[-1].label} uses NumPy or .item() in call(): no gradient gets to '{path}'"
+            f"{suspects[-1]._label} uses NumPy or .item() in call(): no gradient gets to '{path}'"
             + (f" and {len(missed) - 1} other weights." if len(missed) > 1 else "."),
             "Expected torch functions: weights without a gradient never learn.",
             f"torch functions in place of NumPy's in {type(suspects[-1]).__name__}.call",
@@ -228,7 +228,7 @@ def _check_indices(layer: Embedding, indices: torch.Tensor, name: str) -> None:
     fix = f"Embedding(input_dim={high + 1}, output_dim={layer.output_dim})"
     raise ValueError(
         explain(
-            f"{name} holds {bad} in row {row}, and {layer.label} has {rows} rows.",
+            f"{name} holds {bad} in row {row}, and {layer._label} has {rows} rows.",
             f"Expected whole numbers from 0 to {rows - 1}.",
             fix if low >= 0 else f"number what {name} stands for from 0: {code(name)} - ({low})",
         )

@@ -37,7 +37,7 @@ def activation_of_output(model: Any, index: int, x: Any = None) -> str | None:
 def last_layer(model: Any, index: int) -> str | None:
     """Return class and name of the layer that gives output `index` its activation; None if it cannot be told."""
     layer = _last(model, index)
-    return None if layer is None else str(layer.label)
+    return None if layer is None else str(layer._label)
 
 
 def typed(model: Any, index: int, units: int, activation: str | None) -> str:

@@ -11,7 +11,7 @@ from uncrumple.core import tree
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.quick_torch import without_compiler
 from uncrumple.layers import failures, symbolic
-from uncrumple.training.compiled import by_output, names_of_outputs
+from uncrumple.training.compiled import by_output, names_of_outputs, targets_by_output
 from uncrumple.training.last_layer import activation_of_output, last_layer, typed
 
 _CROSSENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
@@ -48,7 +48,7 @@ def check_output_rank(model: Any, y_pred: Any, y: Any, y_name: str) -> None:
     before = last_layer(model, 0) or "the last Dense"
     fix = f"add Flatten() before {before}"
     if sequences and y_pred.ndim == 3:
-        fix = f"leave out return_sequences=True in {sequences[-1].label}, or {fix}"
+        fix = f"leave out return_sequences=True in {sequences[-1]._label}, or {fix}"
     raise ValueError(
         explain(
             f"The model's output has shape {(None, *tuple(y_pred.shape)[1:])}, and {y_name} has shape "
@@ -99,7 +99,7 @@ def try_metrics(model: Any, y: Any, y_pred: Any) -> None:
     """Run each metric on one batch of made-up predictions, and reset it."""
     compiled = model._compile_metrics
     names = names_of_outputs(y_pred, model.output_names)
-    targets, outputs = by_output(y, names), by_output(y_pred, names)
+    targets, outputs = targets_by_output(y, names, model._compile_loss._given), by_output(y_pred, names)
     for index, metric, name, _ in compiled._entries:
         target, output = targets[index], outputs[index]
         if not isinstance(target, torch.Tensor) or not isinstance(output, torch.Tensor):
@@ -149,9 +149,7 @@ def _failed(what: str, name: str, y: Any, y_pred: Any, error: Exception) -> Exce
 def check_targets(model: Any, y: Any, y_pred: Any, x: Any, y_name: str, *, new: bool) -> None:
     """Compare the values of the targets with what each loss and its output can mean."""
     names = names_of_outputs(y_pred, model.output_names)
-    targets, outputs = by_output(y, names), by_output(y_pred, names)
-    if len(targets) != len(outputs):
-        return
+    targets, outputs = targets_by_output(y, names, model._compile_loss._given), by_output(y_pred, names)
     for index, loss, _, _ in model._compile_loss._terms:
         target, output = targets[index], outputs[index]
         if target is None or not isinstance(output, torch.Tensor):
@@ -211,7 +209,7 @@ def _check_same_shape(y: torch.Tensor, output: torch.Tensor, where: str, kind: s
 
 
 def _are_class_numbers(y: torch.Tensor, classes: int) -> bool:
-    return 0 <= float(y.min()) and float(y.max()) < classes and not (y.is_floating_point() and bool((y % 1).any()))
+    return float(y.min()) >= 0 and float(y.max()) < classes and not (y.is_floating_point() and bool((y % 1).any()))
 
 
 def _check_places(y: torch.Tensor, output: torch.Tensor, where: str, places: tuple[int, ...], wanted: str) -> None:

@@ -138,7 +138,7 @@ class Bidirectional(Layer):
         if not self.stateful:
             raise AttributeError(
                 explain(
-                    f"{self.label} keeps no states between batches.",
+                    f"{self._label} keeps no states between batches.",
                     "Expected stateful=True in the layer it wraps.",
                     f"Bidirectional({type(self.forward_layer).__name__}(..., stateful=True))",
                 )
@@ -222,7 +222,7 @@ def _check_layer(argument: str, layer: Any) -> None:
         if not hasattr(layer, needed):
             raise ValueError(
                 explain(
-                    f"Bidirectional got {argument}={layer.label}, which has no '{needed}'.",
+                    f"Bidirectional got {argument}={layer._label}, which has no '{needed}'.",
                     "Expected a recurrent layer.",
                     "Bidirectional(LSTM(32)), or Bidirectional(RNN(cell)) for a cell of your own",
                 )

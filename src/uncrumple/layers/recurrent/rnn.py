@@ -111,7 +111,7 @@ class RNN(Layer):
             if sequences_shape[0] is None:
                 raise ValueError(
                     explain(
-                        f"{self.label} is stateful and got an input of shape {sequences_shape}, of any batch size.",
+                        f"{self._label} is stateful and got an input of shape {sequences_shape}, of any batch size.",
                         "Expected a fixed batch size: it keeps one state per sample.",
                         f"Input(batch_shape=(32, {', '.join(map(str, sequences_shape[1:]))}))",
                     )
@@ -150,7 +150,7 @@ class RNN(Layer):
         if sequences.shape[1] == 0:
             raise ValueError(
                 explain(
-                    f"{self.label} got an input of shape {tuple(sequences.shape)}: sequences without a time step.",
+                    f"{self._label} got an input of shape {tuple(sequences.shape)}: sequences without a time step.",
                     "Expected at least one time step.",
                     "leave the empty sequences out",
                 )
@@ -189,7 +189,7 @@ class RNN(Layer):
         if mask.shape != sequences.shape[:2]:
             raise ValueError(
                 explain(
-                    f"{self.label} got a mask of shape {tuple(mask.shape)} with an input of shape {tuple(sequences.shape)}.",
+                    f"{self._label} got a mask of shape {tuple(mask.shape)} with an input of shape {tuple(sequences.shape)}.",
                     "Expected one entry per time step: (samples, time steps).",
                     f"mask of shape {tuple(sequences.shape[:2])}",
                 )
@@ -205,7 +205,7 @@ class RNN(Layer):
             if kept != batch and not symbolic.state.active:
                 raise ValueError(
                     explain(
-                        f"{self.label} is stateful for batches of {kept} samples and got {batch}.",
+                        f"{self._label} is stateful for batches of {kept} samples and got {batch}.",
                         "Expected the same batch size at every call.",
                         f"give it a multiple of {kept} samples in batches of {kept}",
                     )
@@ -231,11 +231,11 @@ class RNN(Layer):
         sizes = self.state_size
         got = [tuple(state.shape) for state in tree.flatten(states)]
         if len(states) != len(sizes):
-            came = f"{self.label} got {len(states)} initial state{'s' * (len(states) != 1)}."
+            came = f"{self._label} got {len(states)} initial state{'s' * (len(states) != 1)}."
         elif isinstance(self.cell, RecurrentCell) and any(
             shape[1:] != (size,) or shape[0] != batch for shape, size in zip(got, sizes)
         ):
-            came = f"{self.label} got initial states of shapes {got} with an input of {batch} samples."
+            came = f"{self._label} got initial states of shapes {got} with an input of {batch} samples."
         else:
             return
         wanted = ", ".join(f"(samples, {size})" for size in sizes)
@@ -358,7 +358,7 @@ def explain_sequence(layer: Any, shape: Any, maker: Any = None) -> str:
     if before is not None:
         return f"{_as_typed(before)} for '{before.name}'"
     if maker is not None:
-        return "x[..., None], if the last axis is time; Input((time steps, features))"
+        return f"Input(({shape[-1]}, 1)) and x = x[..., None], if axis 1 is time"
     return "if it comes after another recurrent layer, return_sequences=True on that one; otherwise x[..., None]"
 
 

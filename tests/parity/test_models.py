@@ -1,0 +1,204 @@
+"""Models put together with Keras and with uncrumple: layers in the same order, under the same names, with the same weights."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import uncrumple
+
+X = np.random.default_rng(1).normal(size=(7, 4)).astype("float32")
+
+
+@pytest.fixture(autouse=True)
+def _names_count_from_the_beginning():
+    clear()
+
+
+def clear():
+    keras.utils.clear_session()
+    uncrumple.utils.clear_session()
+
+
+def look_at(make, x=X):
+    """Make a model with both libraries and compare names, order, weights, shapes and outputs."""
+    theirs, ours = make(keras), make(uncrumple)
+    assert names(ours) == names(theirs)
+    assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
+    for count in ("trainable_weights", "non_trainable_weights"):
+        assert len(getattr(ours, count)) == len(getattr(theirs, count))
+    assert ours.count_params() == theirs.count_params()
+    ours.set_weights(theirs.get_weights())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for found, expected in zip(flat(ours.predict(x, verbose=0)), flat(theirs.predict(x, verbose=0)), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    if hasattr(theirs, "output_names"):
+        assert ours.output_names == theirs.output_names
+    return ours, theirs
+
+
+def flat(structure):
+    if isinstance(structure, dict):
+        return [leaf for key in sorted(structure) for leaf in flat(structure[key])]
+    return [leaf for part in structure for leaf in flat(part)] if isinstance(structure, list) else [structure]
+
+
+def names(model):
+    """Return the names of all layers, those of models within the model in brackets."""
+    return [(layer.name, names(layer)) if hasattr(layer, "layers") else layer.name for layer in model.layers]
+
+
+# What random models are made of: each step takes earlier tensors and makes one more.
+step = st.tuples(st.sampled_from(["dense", "shared", "add", "concatenate", "model", "plus", "relu"]), st.integers(0, 99), st.integers(0, 99))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(st.integers(1, 3), st.lists(step, min_size=1, max_size=12), st.lists(st.integers(0, 99), min_size=1, max_size=3))
+def test_branched_models(inputs, steps, ends):
+    clear()
+
+    def make(k):
+        layers = k.layers
+        starts = [k.Input((4,)) for _ in range(inputs)]
+        tensors, shared = list(starts), layers.Dense(4, name="shared")
+        inner_input = k.Input((4,))
+        inner = k.Model(inner_input, layers.Dense(4)(layers.Dense(3)(inner_input)), name="inner")
+        for kind, first, second in steps:
+            one, other = tensors[first % len(tensors)], tensors[second % len(tensors)]
+            if kind == "dense":
+                made = layers.Dense(4, use_bias=bool(second % 2))(one)
+            elif kind == "shared":
+                made = shared(one)
+            elif kind == "add":
+                made = layers.Add()([one, other])
+            elif kind == "concatenate":
+                made = layers.Dense(4)(layers.Concatenate()([one, other, one]))
+            elif kind == "model":
+                made = inner(one)
+            elif kind == "plus":
+                made = one + other * 2.0
+            else:
+                made = layers.Activation("relu")(one)
+            tensors.append(made)
+        made = tensors[inputs:]
+        outputs = [made[-1], *(made[end % len(made)] for end in ends)]
+        return k.Model(starts if inputs > 1 else starts[0], list({id(tensor): tensor for tensor in outputs}.values()))
+
+    look_at(make, [X] * inputs if inputs > 1 else X)
+
+
+def test_a_residual_network():
+    def make(k):
+        layers = k.layers
+        inputs = x = k.Input((8, 8, 4))
+        for filters in (4, 8):
+            skip = layers.Conv2D(filters, 1, strides=2)(x)
+            x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+            x = layers.ReLU()(layers.BatchNormalization()(x))
+            x = layers.Conv2D(filters, 3, padding="same")(x)
+            x = layers.Add()([x, skip])
+        return k.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+    look_at(make, np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32"))
+
+
+def test_models_within_models():
+    def make(k):
+        def block(units):
+            inputs = k.Input((4,))
+            return k.Model(inputs, k.layers.Dense(4)(k.layers.Dense(units, activation="relu")(inputs)))
+
+        stack = k.Sequential([k.Input((4,)), block(3), k.layers.Dense(4), k.Sequential([block(2), k.layers.Dense(4)])])
+        inputs = k.Input((4,))
+        return k.Model(inputs, [stack(inputs) + inputs, k.layers.BatchNormalization()(stack(inputs * 2.0))])
+
+    ours, theirs = look_at(make)
+    for k, model in ((keras, theirs), (uncrumple, ours)):
+        model.layers[1].trainable = False
+        model.get_layer("sequential_1").layers[0].trainable = False
+    assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
+    assert len(ours.trainable_weights) == len(theirs.trainable_weights)
+
+
+def test_the_tail_of_a_model():
+    def make(k):
+        inputs = k.Input((3,))
+        a = k.layers.Dense(4, name="a")(inputs)
+        b = k.layers.Dense(5, name="b")(a)
+        model = k.Model(inputs, k.layers.Dense(2, name="c")(k.layers.concatenate([a, b])))
+        return k.Model(model.get_layer("a").output, model.output)
+
+    theirs, ours = make(keras), make(uncrumple)
+    assert names(ours)[1:] == names(theirs)[1:]
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours.predict(X, verbose=0), theirs.predict(X, verbose=0), rtol=1e-5)
+
+
+def test_a_class_of_its_own():
+    def make(k):
+        class Block(k.layers.Layer):
+            def __init__(self, units, **kwargs):
+                super().__init__(**kwargs)
+                self.units = units
+                self.zeta, self.alpha = k.layers.Dense(units), k.layers.BatchNormalization()
+
+            def build(self, input_shape):
+                self.shift = self.add_weight(shape=(self.units,), initializer="zeros", trainable=False, name="shift")
+                self.scale = self.add_weight(shape=(self.units,), initializer="ones", name="scale")
+                self.zeta.build(input_shape)
+                self.alpha.build((*input_shape[:-1], self.units))
+
+            def call(self, inputs):
+                return self.alpha(self.zeta(inputs)) * self.scale + self.shift
+
+        class Net(k.Model):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.zulu = k.layers.Dense(3)
+                self.blocks = [Block(3), Block(4)]
+                self.alpha = k.Sequential([k.layers.Dense(2), k.layers.Dense(2)])
+
+            def call(self, inputs, training=False):
+                x = self.zulu(inputs)
+                for block in self.blocks:
+                    x = block(x)
+                return self.alpha(x)
+
+        model = Net()
+        model(torch.from_numpy(X))
+        return model
+
+    look_at(make)
+
+
+def test_freezing_parts_and_wholes():
+    def make(k):
+        base = k.Sequential([k.Input((4,)), k.layers.Dense(3), k.layers.BatchNormalization(), k.layers.Dense(2)], name="base")
+        inputs = k.Input((4,))
+        return k.Model(inputs, k.layers.Dense(1)(base(inputs)))
+
+    ours, theirs = look_at(make)
+
+    def both(do):
+        found = []
+        for model in (ours, theirs):
+            base = model.get_layer("base")
+            do(model, base)
+            found.append([(len(m.trainable_weights), len(m.non_trainable_weights), m.trainable) for m in (model, base, *base.layers)])
+        assert found[0] == found[1]
+
+    def thaw_last(model, base):
+        base.trainable = True
+        for layer in base.layers[:-1]:
+            layer.trainable = False
+
+    both(lambda model, base: setattr(base, "trainable", False))
+    both(lambda model, base: setattr(base.layers[0], "trainable", True))
+    both(thaw_last)
+    both(lambda model, base: setattr(model, "trainable", False))
+    both(lambda model, base: setattr(model, "trainable", True))
