@@ -463,4 +463,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Ac
     with registry.CustomObjectScope(custom_objects or {}):
         return get(config)
 
+
 answer_misspellings(__name__)

@@ -214,4 +214,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
             return registry.deserialize_keras_object(config)
         return _BY_NAME[name].from_config(config.get("config") or {})
 
+
 answer_misspellings(__name__)

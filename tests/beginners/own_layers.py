@@ -6,7 +6,15 @@ import torch
 from beginners.table import mistake, numbers
 
 
-@mistake(ValueError, "Scale")
+@mistake(
+    ValueError,
+    "Scale",
+    """
+    Scale 'scale' failed on an input of shape (None, 4): a matrix product needs equal inner sizes, and got 4 and 3.
+    Expected operations that fit this shape; its weights: kernel (3, 8).
+    Fix: look at line LINE of own_layers.py: return torch.matmul(inputs, self.kernel)
+    """,
+)
 def wrong_matrix_product(keras):
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
@@ -18,7 +26,15 @@ def wrong_matrix_product(keras):
     Scale(name="scale")(keras.Input((4,)))
 
 
-@mistake(ValueError, "Scale")
+@mistake(
+    ValueError,
+    "Scale",
+    """
+    Scale 'scale' failed on an input of shape (2, 4): a matrix product needs equal inner sizes, and got 4 and 3.
+    Expected operations that fit this shape; its weights: kernel (3, 8).
+    Fix: look at line LINE of own_layers.py: return torch.matmul(inputs, self.kernel)
+    """,
+)
 def wrong_matrix_product_on_data(keras):
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
@@ -30,7 +46,15 @@ def wrong_matrix_product_on_data(keras):
     Scale(name="scale")(numbers(2, 4))
 
 
-@mistake(ValueError, "Halves")
+@mistake(
+    ValueError,
+    "Halves",
+    """
+    Halves 'halves' failed on an input of shape (None, 4): 8 numbers do not fill the shape (-1, 2, 3) (tried with 2 samples).
+    Expected operations that fit this shape.
+    Fix: look at line LINE of own_layers.py: return inputs.reshape(-1, 2, 3)
+    """,
+)
 def wrong_reshape(keras):
     class Halves(keras.layers.Layer):
         def call(self, inputs):
@@ -39,7 +63,15 @@ def wrong_reshape(keras):
     keras.Sequential([keras.Input((4,)), Halves(name="halves")])
 
 
-@mistake(AttributeError, "Scale")
+@mistake(
+    AttributeError,
+    "Scale",
+    """
+    Scale: its __init__ used 'dense' before super().__init__().
+    Expected super().__init__() first: it makes room for weights and layers.
+    Fix: super().__init__() as the first line of Scale.__init__
+    """,
+)
 def forgotten_super_init(keras):
     class Scale(keras.layers.Layer):
         def __init__(self, units):
@@ -52,7 +84,15 @@ def forgotten_super_init(keras):
     Scale(3)
 
 
-@mistake(AttributeError, "Scale")
+@mistake(
+    AttributeError,
+    "Scale",
+    """
+    Scale: its __init__ never ran super().__init__().
+    Expected super().__init__() first: it makes room for weights and layers.
+    Fix: super().__init__() as the first line of Scale.__init__
+    """,
+)
 def forgotten_super_init_with_plain_settings(keras):
     class Scale(keras.layers.Layer):
         def __init__(self, factor):
@@ -64,7 +104,15 @@ def forgotten_super_init_with_plain_settings(keras):
     Scale(3)(numbers(2, 4))
 
 
-@mistake(AttributeError, "Net")
+@mistake(
+    AttributeError,
+    "Net",
+    """
+    Net: its __init__ used 'dense' before super().__init__().
+    Expected super().__init__() first: it makes room for weights and layers.
+    Fix: super().__init__() as the first line of Net.__init__
+    """,
+)
 def forgotten_super_init_of_a_model(keras):
     class Net(keras.Model):
         def __init__(self):
@@ -76,7 +124,15 @@ def forgotten_super_init_of_a_model(keras):
     Net()
 
 
-@mistake(TypeError, "add_weight")
+@mistake(
+    TypeError,
+    "add_weight",
+    """
+    Scale 'scale': add_weight got a shape twice, in the first place and as shape=.
+    Expected the shape in the first place, and the name as name=.
+    Fix: self.add_weight(shape=(...), name="...")
+    """,
+)
 def add_weight_with_the_name_first(keras):
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
@@ -88,7 +144,15 @@ def add_weight_with_the_name_first(keras):
     Scale(name="scale")(keras.Input((4,)))
 
 
-@mistake(ValueError, "Silent")
+@mistake(
+    ValueError,
+    "Silent",
+    """
+    Silent 'silent': its call() returned None for an input of shape (None, 4).
+    Expected a tensor, or a list, tuple or dict of tensors.
+    Fix: return ... as the last line of Silent.call
+    """,
+)
 def call_that_returns_nothing(keras):
     class Silent(keras.layers.Layer):
         def call(self, inputs):
@@ -97,7 +161,15 @@ def call_that_returns_nothing(keras):
     keras.Sequential([keras.Input((4,)), Silent(name="silent"), keras.layers.Dense(1)])
 
 
-@mistake(ValueError, "Net")
+@mistake(
+    ValueError,
+    "Net",
+    """
+    Net 'net': its call() returned None for an input of shape (8, 4).
+    Expected a tensor, or a list, tuple or dict of tensors.
+    Fix: return ... as the last line of Net.call
+    """,
+)
 def model_call_that_returns_nothing(keras):
     class Net(keras.Model):
         def __init__(self):
@@ -112,7 +184,15 @@ def model_call_that_returns_nothing(keras):
     model.fit(numbers(8, 4), numbers(8), verbose=0)
 
 
-@mistake(TypeError, "Constant")
+@mistake(
+    TypeError,
+    "Constant",
+    """
+    Constant 'constant': its call() takes no input.
+    Expected call() to take what the layer is called on.
+    Fix: def call(self, inputs): ...
+    """,
+)
 def call_without_an_input(keras):
     class Constant(keras.layers.Layer):
         def call(self):
@@ -121,7 +201,15 @@ def call_without_an_input(keras):
     Constant(name="constant")(keras.Input((4,)))
 
 
-@mistake(NotImplementedError, "Empty")
+@mistake(
+    NotImplementedError,
+    "Empty",
+    """
+    Empty has no call() method.
+    Expected one: it is the layer's mathematics.
+    Fix: def call(self, inputs): return ...
+    """,
+)
 def no_call(keras):
     class Empty(keras.layers.Layer):
         def build(self, input_shape):
@@ -130,7 +218,15 @@ def no_call(keras):
     keras.Sequential([keras.Input((4,)), Empty(name="empty")])
 
 
-@mistake(NotImplementedError, "Net")
+@mistake(
+    NotImplementedError,
+    "Net",
+    """
+    Net has no call() method.
+    Expected one: it says how the layers are used.
+    Fix: def call(self, inputs): return self.dense(inputs)
+    """,
+)
 def no_call_in_a_model(keras):
     class Net(keras.Model):
         def __init__(self):
@@ -145,11 +241,19 @@ def no_call_in_a_model(keras):
     model.fit(numbers(8, 4), numbers(8), verbose=0)
 
 
-@mistake(ValueError, "Rooted")
+@mistake(
+    ValueError,
+    "Rooted",
+    """
+    Rooted 'rooted' failed on an input of shape (8, 3): NumPy was used on a tensor, and gradients cannot pass through NumPy.
+    Expected torch functions in call().
+    Fix: look at line LINE of own_layers.py: return torch.as_tensor(np.sqrt(inputs.numpy()))
+    """,
+)
 def numpy_on_a_tensor(keras):
     class Rooted(keras.layers.Layer):
         def call(self, inputs):
-            return torch.as_tensor(np.sqrt(inputs))
+            return torch.as_tensor(np.sqrt(inputs.numpy()))
 
     layers = [keras.layers.Dense(3, activation="relu"), Rooted(name="rooted"), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((4,)), *layers])
@@ -157,7 +261,15 @@ def numpy_on_a_tensor(keras):
     model.fit(numbers(8, 4), numbers(8), verbose=0)
 
 
-@mistake(UserWarning, "Scale")
+@mistake(
+    UserWarning,
+    "Scale",
+    """
+    Scale 'scale' uses NumPy or .item() in call(): no gradient gets to 'scale/factor'.
+    Expected torch functions: weights without a gradient never learn.
+    Fix: torch functions in place of NumPy's in Scale.call
+    """,
+)
 def numpy_on_a_weight(keras):
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
@@ -171,7 +283,15 @@ def numpy_on_a_weight(keras):
     model.fit(numbers(8, 4), numbers(8), verbose=0)
 
 
-@mistake(ValueError, "Averaged")
+@mistake(
+    ValueError,
+    "Averaged",
+    """
+    Averaged 'averaged': its call() returned a float for an input of shape (None, 4).
+    Expected a tensor, or a list, tuple or dict of tensors.
+    Fix: torch functions in place of NumPy's, and no .item() or .numpy(), in call()
+    """,
+)
 def call_that_returns_a_python_number(keras):
     class Averaged(keras.layers.Layer):
         def call(self, inputs):
@@ -180,7 +300,15 @@ def call_that_returns_a_python_number(keras):
     keras.Sequential([keras.Input((4,)), Averaged(name="averaged")])
 
 
-@mistake(ValueError, "Squeezed")
+@mistake(
+    ValueError,
+    "Squeezed",
+    """
+    Squeezed 'squeezed': its call() returned 2 axes for 2 samples and 1 for 1.
+    Expected as many axes whatever the number of samples.
+    Fix: name the axis: x.squeeze(-1) in place of x.squeeze()
+    """,
+)
 def squeeze_of_all_axes(keras):
     class Squeezed(keras.layers.Layer):
         def call(self, inputs):
@@ -190,7 +318,15 @@ def squeeze_of_all_axes(keras):
     model.predict(numbers(1, 1, 4), verbose=0)
 
 
-@mistake(AttributeError, "Scale")
+@mistake(
+    AttributeError,
+    "Scale",
+    """
+    Scale 'scale' has no 'kernal'.
+    Expected one of 92 names, such as: kernel, eval, trainable.
+    Fix: did you mean 'kernel'?
+    """,
+)
 def misspelt_attribute_in_call(keras):
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
@@ -202,16 +338,34 @@ def misspelt_attribute_in_call(keras):
     Scale(name="scale")(keras.Input((4,)))
 
 
-@mistake(NameError, "Scale")
+@mistake(
+    NameError,
+    "Scale",
+    """
+    Scale 'scale' failed on an input of shape (None, 4): cannot access local variable 'factor' where it is not associated with a value.
+    Expected call() to run without an error.
+    Fix: look at line LINE of own_layers.py: return inputs * factor
+    """,
+)
 def unknown_name_in_call(keras):
     class Scale(keras.layers.Layer):
         def call(self, inputs):
-            return inputs * factor  # noqa: F821
+            if inputs.ndim == 7:
+                factor = 2
+            return inputs * factor
 
     Scale(name="scale")(keras.Input((4,)))
 
 
-@mistake(TypeError, "build")
+@mistake(
+    TypeError,
+    "build",
+    """
+    Scale 'scale': its build() takes no input shape.
+    Expected build() to take the shape of the input.
+    Fix: def build(self, input_shape): ...
+    """,
+)
 def build_without_the_shape(keras):
     class Scale(keras.layers.Layer):
         def build(self):
@@ -223,7 +377,15 @@ def build_without_the_shape(keras):
     Scale(name="scale")(keras.Input((4,)))
 
 
-@mistake(IndexError, "Scale")
+@mistake(
+    IndexError,
+    "Scale",
+    """
+    Scale 'scale' failed in build() on an input of shape (None, 4): tuple index out of range.
+    Expected operations that fit this shape.
+    Fix: look at line LINE of own_layers.py: self.kernel = self.add_weight(shape=(input_shape[3], 3))
+    """,
+)
 def index_error_in_build(keras):
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
@@ -235,7 +397,15 @@ def index_error_in_build(keras):
     Scale(name="scale")(keras.Input((4,)))
 
 
-@mistake(ValueError, "second")
+@mistake(
+    ValueError,
+    "second",
+    """
+    LSTM 'second' got an input of shape (None, 8).
+    Expected 3 axes: (samples, time steps, features), got 2.
+    Fix: if it comes after another recurrent layer, return_sequences=True on that one; otherwise x[..., None]
+    """,
+)
 def layers_of_a_model_that_do_not_fit(keras):
     class Net(keras.Model):
         def __init__(self):
@@ -251,7 +421,15 @@ def layers_of_a_model_that_do_not_fit(keras):
     model.fit(numbers(8, 5, 4), numbers(8, 8), verbose=0)
 
 
-@mistake(ValueError, "Net")
+@mistake(
+    ValueError,
+    "Net",
+    """
+    Net 'net' failed on an input of shape (None, 4): sizes 6 and 5 do not match on axis 1.
+    Expected operations that fit this shape.
+    Fix: look at line LINE of own_layers.py: return self.wide(inputs) + self.narrow(inputs)
+    """,
+)
 def wrong_sum_in_a_model(keras):
     class Net(keras.Model):
         def __init__(self, **kwargs):
@@ -267,7 +445,15 @@ def wrong_sum_in_a_model(keras):
     model.fit(numbers(8, 4), numbers(8, 5), verbose=0)
 
 
-@mistake(ValueError, "words")
+@mistake(
+    ValueError,
+    "words",
+    """
+    x holds 198 in row 99, and Embedding 'words' has 100 rows.
+    Expected whole numbers from 0 to 99.
+    Fix: Embedding(input_dim=199, output_dim=4)
+    """,
+)
 def embedding_index_out_of_range_in_a_model(keras):
     class Net(keras.Model):
         def __init__(self):
@@ -283,7 +469,15 @@ def embedding_index_out_of_range_in_a_model(keras):
     model.fit(np.arange(200).reshape(100, 2), numbers(100), batch_size=16, verbose=0)
 
 
-@mistake(ValueError, "Net")
+@mistake(
+    ValueError,
+    "Net",
+    """
+    Net 'net' uses a Dense in call() that it does not own: its weights would never be trained.
+    Expected layers to be made once, in __init__, as attributes.
+    Fix: self.dense = Dense(...) in __init__, and self.dense(...) in call()
+    """,
+)
 def layer_made_in_call(keras):
     class Net(keras.Model):
         def call(self, inputs):
@@ -294,7 +488,15 @@ def layer_made_in_call(keras):
     model.fit(numbers(8, 4), numbers(8), verbose=0)
 
 
-@mistake(TypeError, "Net")
+@mistake(
+    TypeError,
+    "Net",
+    """
+    Net got name=, which its __init__ does not hand on.
+    Expected **kwargs in __init__, and super().__init__(**kwargs) in its first line.
+    Fix: def __init__(self, units, **kwargs): super().__init__(**kwargs)
+    """,
+)
 def name_that_is_not_handed_on(keras):
     class Net(keras.Model):
         def __init__(self, units):
@@ -304,7 +506,15 @@ def name_that_is_not_handed_on(keras):
     Net(3, name="net")
 
 
-@mistake(TypeError, "unit")
+@mistake(
+    TypeError,
+    "facto",
+    """
+    Scale got an unknown argument 'facto'.
+    Expected one of: units, factor.
+    Fix: did you mean 'factor='?
+    """,
+)
 def argument_of_an_own_layer(keras):
     class Scale(keras.layers.Layer):
         def __init__(self, units, factor=1.0):
@@ -314,7 +524,15 @@ def argument_of_an_own_layer(keras):
     Scale(units=3, facto=2.0)
 
 
-@mistake(TypeError, "units")
+@mistake(
+    TypeError,
+    "units",
+    """
+    Scale got no units.
+    Expected units: it has no default.
+    Fix: Scale(units=32, factor=2)
+    """,
+)
 def missing_argument_of_an_own_layer(keras):
     class Scale(keras.layers.Layer):
         def __init__(self, units, factor=1.0):
@@ -324,7 +542,15 @@ def missing_argument_of_an_own_layer(keras):
     Scale(factor=2.0)
 
 
-@mistake(RuntimeError, "Largest")
+@mistake(
+    RuntimeError,
+    "Largest",
+    """
+    Largest: its __init__ never ran super().__init__(), or not first.
+    Expected super().__init__() to be called first.
+    Fix: super().__init__(name=name)  as the first line of __init__
+    """,
+)
 def metric_without_super_init(keras):
     class Largest(keras.metrics.Metric):
         def __init__(self):
@@ -337,3 +563,86 @@ def metric_without_super_init(keras):
             return self.largest
 
     Largest()
+
+
+@mistake(
+    TypeError,
+    "Net",
+    """
+    Net 'net': its call() got one argument, and no 'b'.
+    Expected call() to take all inputs as one: a list, a tuple or a dict.
+    Fix: def call(self, inputs): x, y = inputs
+    """,
+)
+def call_with_two_inputs(keras):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, a, b):
+            return self.dense(a) + self.dense(b)
+
+    model = Net()
+    model.compile("adam", "mse")
+    model.fit([numbers(8, 4), numbers(8, 4)], numbers(8), verbose=0)
+
+
+@mistake(
+    TypeError,
+    "Dense",
+    """
+    Dense got a tensor of shape (2, 4) in place of its settings.
+    Expected the settings first, and then a call on the tensor.
+    Fix: Dense(...)(x)
+    """,
+)
+def layer_class_used_as_a_layer(keras):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Net()
+    model.compile("adam", "mse")
+    model.fit(numbers(8, 4), numbers(8), verbose=0)
+
+
+@mistake(
+    IndexError,
+    "Column",
+    """
+    Column 'column' failed on an input of shape (None, 4): index 5 is out of bounds for dimension 1 with size 4.
+    Expected operations that fit this shape.
+    Fix: look at line LINE of own_layers.py: return inputs[:, 5]
+    """,
+)
+def index_out_of_range_in_call(keras):
+    class Column(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs[:, 5]
+
+    keras.Sequential([keras.Input((4,)), Column(name="column")])
+
+
+@mistake(
+    ValueError,
+    "glorot",
+    """
+    Unknown initializer: 'glorot'.
+    Expected one of 23 names, such as: glorot_normal, glorot_uniform, zero.
+    Fix: did you mean 'glorot_normal'?
+    """,
+)
+def misspelt_initializer_in_build(keras):
+    class Scale(keras.layers.Layer):
+        def build(self, input_shape):
+            self.kernel = self.add_weight(shape=(input_shape[-1], 3), initializer="glorot")
+
+        def call(self, inputs):
+            return inputs @ self.kernel
+
+    Scale()(keras.Input((4,)))

@@ -131,7 +131,7 @@ def test_predict_table(runs, alone, capsys):
     (alone / "flowers.csv").write_text("\n".join([header, *rows]))
     code, out, _ = run("predict", runs / "iris", "flowers.csv", capsys=capsys)
     assert code == 0
-    assert [line.split()[3] for line in out.splitlines() if "row" in line and "flowers" in line][0] == "setosa"
+    assert next(line.split()[3] for line in out.splitlines() if "flowers" in line) == "setosa"
     code, out, _ = run("predict", runs / "iris", "flowers.csv", "--output", "answers.csv", capsys=capsys)
     assert code == 0
     lines = (alone / "answers.csv").read_text().splitlines()
@@ -207,7 +207,11 @@ def test_control_c_keeps_what_was_learned(tmp_path):
     """Ctrl-C while training: the job goes on with the network as it is, and writes everything."""
     command = [sys.executable, "-u", "-m", "uncrumple", "train", "digits", "--quiet", "--runs-dir", str(tmp_path)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONIOENCODING": "utf-8"}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
     seen = []
     for line in process.stdout:

@@ -40,7 +40,7 @@ def test_floatx():
     assert floatx() == keras.config.floatx() == keras.backend.floatx() == "float32"
     keras.config.set_floatx("float64")
     assert dtype_name(None) == dtype_name(float) == "float64" and keras.layers.Dense(1).dtype == "float64"
-    with pytest.raises(ValueError, match="Fix: did you mean 'float32'?"):
+    with pytest.raises(ValueError, match=r"Fix: did you mean 'float32'\?"):
         keras.config.set_floatx("flaot32")
 
 
@@ -48,7 +48,7 @@ def test_unknown_types():
     for wrong in ("flaot32", "string", object):
         with pytest.raises(ValueError, match="Unknown dtype"):
             dtype_name(wrong)
-    with pytest.raises(ValueError, match="Fix: did you mean 'mixed_float16'?"):
+    with pytest.raises(ValueError, match=r"Fix: did you mean 'mixed_float16'\?"):
         DTypePolicy("mixed_flaot16")
 
 
@@ -76,7 +76,9 @@ def test_policies(name, weights, computes):
 def test_the_global_policy():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     assert dtype_policy().name == "mixed_bfloat16" and keras.layers.Dense(1).compute_dtype == "bfloat16"
-    assert get_policy(None).name == "mixed_bfloat16" and keras.layers.Dense(1, dtype="float32").compute_dtype == "float32"
+    assert (
+        get_policy(None).name == "mixed_bfloat16" and keras.layers.Dense(1, dtype="float32").compute_dtype == "float32"
+    )
     keras.mixed_precision.set_global_policy(None)
     assert keras.layers.Dense(1).compute_dtype == "float32"
 

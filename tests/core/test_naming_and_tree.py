@@ -84,6 +84,18 @@ def test_dicts_are_walked_in_sorted_order_and_keep_their_own():
     assert list(tree.pack(structure, [30, 10, 20]).items()) == [("b", [10, 20]), ("a", 30)]
 
 
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(structures)
+def test_paths_lead_to_the_leaves(structure):
+    def follow(path):
+        part = structure
+        for key in path:
+            part = part[key]
+        return part
+
+    assert [follow(path) for path in tree.paths(structure)] == tree.flatten(structure)
+
+
 def test_kinds_of_dicts_and_tuples_stay():
     Point = namedtuple("Point", "x y")
     assert tree.map_structure(lambda leaf: leaf + 1, Point(1, 2)) == Point(2, 3)

@@ -149,5 +149,7 @@ def test_code_in_a_config_is_refused():
 
 
 def test_a_misspelt_class():
-    with pytest.raises(TypeError, match="Fix: did you mean 'Dense'?"):
-        deserialize_keras_object({"module": "keras.layers", "class_name": "Densee", "config": {}, "registered_name": None})
+    with pytest.raises(TypeError, match=r"Fix: did you mean 'Dense'\?"):
+        deserialize_keras_object(
+            {"module": "keras.layers", "class_name": "Densee", "config": {}, "registered_name": None}
+        )

@@ -302,7 +302,7 @@ def test_what_kind_of_batches_comes_of_what():
     loader = DataLoader(TensorDataset(torch.ones(4, 1), torch.ones(4)), batch_size=3)
     for given_x in (x, [x], {"a": x}, torch.ones(4, 1), x.tolist()):
         assert isinstance(make_batches(given_x), ArrayBatches)
-    for given_x in (loader, loader.dataset, numbered(2), map(lambda batch: batch, numbered(2)), zip([x], [x])):
+    for given_x in (loader, loader.dataset, numbered(2), map(tuple, numbered(2)), zip([x], [x])):
         assert isinstance(make_batches(given_x), StreamBatches)
     assert make_batches(x).batch_size == 32 and make_batches(loader).batch_size == 3
     assert make_batches(loader.dataset, batch_size=2).steps == 2

@@ -132,7 +132,9 @@ def test_frames():
 
 def test_small_questions():
     assert is_array(np.ones(2)) and is_array(torch.ones(2)) and is_array(np.float32(1)) and not is_array([1, 2])
-    assert is_numbers([[1, 2], [3, 4]]) and is_numbers([[["a"]]]) and not is_numbers([np.ones(2)]) and not is_numbers([])
+    assert (
+        is_numbers([[1, 2], [3, 4]]) and is_numbers([[["a"]]]) and not is_numbers([np.ones(2)]) and not is_numbers([])
+    )
     assert lengths([torch.ones(3), None, torch.ones(4, 2), torch.ones(())]) == [3, 4]
 
 
@@ -161,7 +163,7 @@ def test_small_questions():
         ({"a": ["u"]}, "x['a'] holds text"),
         ([np.ones(2), np.array(["u", "v"])], "x[1] holds text"),
     ],
-    ids=str,
+    ids=lambda part: part if isinstance(part, str) else type(part).__name__,
 )
 def test_what_is_no_array_of_numbers(value, words):
     with pytest.raises(ValueError) as raised:

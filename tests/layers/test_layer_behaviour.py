@@ -157,3 +157,24 @@ def test_regularizers_and_constraints_reach_every_weight():
         layer(torch.ones(1, 3, 3, 2))
         assert len(layer.losses) == count, layer
         assert all(w.regularizer is not None and w.constraint is not None for w in layer.trainable_weights), layer
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("training", [False, True])
+def test_batch_normalization_with_weights_in_half_precision(kind, training):
+    layer = L.BatchNormalization(dtype=kind)
+    x = torch.randn(64, 3) * 2 + 1
+    out = layer(x, training=training)
+    assert out.dtype is getattr(torch, kind)
+    exact = L.BatchNormalization()
+    torch.testing.assert_close(out.float(), exact(x, training=training), rtol=0.05, atol=0.05)
+
+
+def test_gradients_through_batch_normalization_by_functional_call():
+    layer = L.BatchNormalization()
+    x = torch.randn(5, 3)
+    layer(x)
+    named = dict(layer.named_parameters())
+    found = torch.func.grad(lambda some: torch.func.functional_call(layer, some, (x,)).square().sum())(named)
+    assert found["gamma"].abs().sum() > 0
+    assert found["moving_mean"].abs().sum() == 0

@@ -361,7 +361,7 @@ def test_two_axes_otherwise():
     )
     assert message(lambda: LSTM(4, name="mine")(Input((8,)))) == (
         f"LSTM 'mine' got an input of shape (None, 8).\n{AXES}\n"
-        "Fix: x[..., None], if the last axis is time; Input((time steps, features))"
+        "Fix: Input((8, 1)) and x = x[..., None], if axis 1 is time"
     )
 
 
@@ -375,7 +375,7 @@ def test_other_shapes():
     layer.build((None, 10, 3))
     assert message(lambda: layer(torch.ones(2, 10, 5))) == (
         "GRU 'mine' got an input of shape (2, 10, 5).\n"
-        "Expected 3 on axis -1, got 5.\n"
+        "Expected 3 on the last axis, got 5.\n"
         "Fix: give it 3 features per time step, or build the model again with Input((None, 5))"
     )
     assert message(lambda: layer(torch.ones(2, 0, 3))).startswith(

@@ -19,6 +19,12 @@ def message(raised):
     return str(raised.value)
 
 
+def explained(raised, *words):
+    """Return whether an error has three lines, the last of which says what to type, and names all this."""
+    lines = str(raised.value).split("\n")
+    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
+
+
 def two_towers(structure=list):
     left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
     joined = layers.concatenate([layers.Dense(5)(left), layers.Dense(5)(right)])
@@ -62,6 +68,8 @@ def test_nested_structures():
     out = model([one, {"c": (three,), "b": two}])
     assert torch.equal(out["sum"], one + two) and torch.equal(out["rest"][0], 2 * three)
     assert torch.equal(out["rest"][1][0], one)
+    by_name = keras.Model({"a": a, "b": [b, (c,)]}, a + b + c)
+    assert torch.equal(by_name({"b": [two, (three,)], "a": one}), one + two + three)
 
 
 def test_one_input_in_a_list():
@@ -172,11 +180,7 @@ def test_a_shared_layer_counts_once_and_runs_twice():
     assert float(model([X, X]).detach().abs().max()) == 0
     with pytest.raises(AttributeError) as raised:
         _ = shared.output
-    assert message(raised) == (
-        "Dense 'dense' was called 2 times on symbolic tensors, so it has no single output.\n"
-        "Expected exactly one call.\n"
-        "Fix: keep the tensor: output = dense(x)"
-    )
+    assert explained(raised, "'dense'", "2 times")
 
 
 def test_parts_of_one_model_in_another():
@@ -247,36 +251,23 @@ def test_weights_tied_by_hand():
 
 def test_an_output_that_depends_on_another_input():
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match=r"the outputs depend on .*'b'.* not among.*\nExpected .*\nFix: Model\("):
         keras.Model(a, a + b)
-    assert message(raised) == (
-        "Model 'functional': the outputs depend on 'b', of shape (None, 4), which is not among the inputs.\n"
-        "Expected every Input that is used: got ['a'].\n"
-        "Fix: Model(inputs=[..., b], outputs=...)"
-    )
 
 
 def test_layers_of_one_name():
     inputs = keras.Input((4,))
     with pytest.raises(ValueError) as raised:
         keras.Model(inputs, layers.Dense(2, name="same")(layers.Dense(2, name="same")(inputs)))
-    assert message(raised) == (
-        "Model 'functional' has two layers named 'same': Dense and Dense.\n"
-        "Expected a different name for each layer.\n"
-        "Fix: Dense(..., name='same_2')"
-    )
+    assert explained(raised, "'functional'", "'same'")
 
 
 def test_things_that_are_not_symbolic():
     inputs = keras.Input((4,))
     with pytest.raises(ValueError) as raised:
         keras.Model(inputs, torch.ones(2, 4))
-    assert message(raised) == (
-        "Model got a tensor of shape (2, 4) among its inputs or outputs.\n"
-        "Expected what Input() or a layer returned.\n"
-        "Fix: inputs = Input((4,)); outputs = Dense(3)(inputs); Model(inputs, outputs)"
-    )
-    with pytest.raises(ValueError, match="Model got Dense <Dense name=dense, built=False> among"):
+    assert explained(raised, "(2, 4)")
+    with pytest.raises(ValueError, match=r"Model got .*Dense.* among its inputs or outputs"):
         keras.Model(inputs, layers.Dense(2))
 
 
@@ -291,18 +282,10 @@ def test_the_wrong_number_or_names_of_inputs():
     model = two_towers()
     with pytest.raises(ValueError) as raised:
         model(X)
-    assert message(raised) == (
-        "Model 'towers' got 1 input.\n"
-        "Expected 2: left (None, 4), right (None, 3).\n"
-        "Fix: pass a list, [left, right], or a dict by these names"
-    )
+    assert explained(raised, "'towers'", "1 input", "left", "right")
     with pytest.raises(ValueError) as raised:
         model({"left": X, "rigth": X})
-    assert message(raised) == (
-        "Model 'towers' got inputs named ['left', 'rigth']; 'right' is missing.\n"
-        "Expected: ['left', 'right'].\n"
-        "Fix: {'left': ..., 'right': ...}"
-    )
+    assert explained(raised, "'towers'", "left", "rigth", "'right' is missing")
     with pytest.raises(ValueError, match="for its input 'right'"):
         model([X, X])
 
@@ -310,11 +293,7 @@ def test_the_wrong_number_or_names_of_inputs():
 def test_a_module_with_weights_of_its_own_on_a_symbolic_tensor():
     with pytest.raises(TypeError) as raised:
         torch.nn.Linear(4, 2)(keras.Input((4,)))
-    assert message(raised) == (
-        "A torch.nn.Module was called on a symbolic tensor (its weight has shape (2, 4)).\n"
-        "Expected a layer, so that the model finds the weight.\n"
-        "Fix: uncrumple.layers.TorchModuleWrapper(module)(x)"
-    )
+    assert explained(raised, "(2, 4)", "TorchModuleWrapper")
 
 
 def test_numbers_that_are_not_there_yet():

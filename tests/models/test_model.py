@@ -56,6 +56,12 @@ def message(raised):
     return str(raised.value)
 
 
+def explained(raised, *words):
+    """Return whether an error has three lines, the last of which says what to type, and names all this."""
+    lines = str(raised.value).split("\n")
+    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
+
+
 # --- looking ----------------------------------------------------------------------------
 
 
@@ -80,7 +86,7 @@ def test_names_of_weights_in_a_state_dict():
 
 def test_dots_in_names_do_not_break_a_state_dict():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(2, name="block.one"), layers.Dense(2, name="training")])
-    assert list(model.state_dict())[0] == "block_one.kernel"
+    assert next(iter(model.state_dict())) == "block_one.kernel"
     inputs = keras.Input((4,))
     again = keras.Model(inputs, layers.Dense(2, name="call")(layers.Dense(2, name="a.b")(inputs)))
     again.load_state_dict(again.state_dict())
@@ -105,14 +111,10 @@ def test_a_layer_by_name_or_place():
     assert model.get_layer("multiply") not in model.layers
     with pytest.raises(ValueError) as raised:
         model.get_layer("hiden")
-    assert message(raised) == (
-        "Unknown layer: 'hiden'.\nExpected one of: add, answer, hidden, multiply, numbers.\nFix: did you mean 'hidden'?"
-    )
+    assert explained(raised, "'hiden'", "did you mean 'hidden'?")
     with pytest.raises(ValueError) as raised:
         model.get_layer(index=7)
-    assert message(raised) == (
-        "get_layer got index=7.\nExpected 0 to 2: the model has 3 layers.\nFix: model.summary() lists them"
-    )
+    assert explained(raised, "index=7")
     for given in ({}, {"name": "hidden", "index": 0}):
         with pytest.raises(ValueError, match="get_layer got both a name and an index, or neither"):
             model.get_layer(**given)
@@ -122,11 +124,7 @@ def test_counting_weights():
     assert functional().count_params() == 4 * 3 + 3 + 3 + 1
     with pytest.raises(ValueError) as raised:
         Written(name="fresh").count_params()
-    assert message(raised) == (
-        "Written 'fresh' has no weights yet: it was never built.\n"
-        "Expected it to know the shape of its input.\n"
-        "Fix: call it on data first, or begin the model with Input(shape)"
-    )
+    assert explained(raised, "'fresh'")
 
 
 @every_kind
@@ -169,14 +167,12 @@ def test_a_wrong_shape_is_answered_with_what_to_type():
     model = functional()
     with pytest.raises(ValueError) as raised:
         model(np.zeros((5, 3), "float32"))
-    assert message(raised) == (
-        "Model 'regressor' got an array of shape (5, 3) for its input 'numbers'.\n"
-        "Expected (None, 4), where None is any number of samples.\n"
-        "Fix: axis 1 has 3 and must have 4; or build the model with Input((3,))"
-    )
-    with pytest.raises(ValueError, match="add the batch axis for one sample"):
+    first, second, third = message(raised).split("\n")
+    assert first == "Model 'regressor' got an array of shape (5, 3) for its input 'numbers'."
+    assert second.startswith("Expected (None, 4)") and third.startswith("Fix: ") and "Input((3,))" in third
+    with pytest.raises(ValueError, match=r"Fix: .*x\[None"):
         model(np.zeros(4, "float32"))
-    with pytest.raises(ValueError, match="Fix: x.reshape"):
+    with pytest.raises(ValueError, match=r"Fix: .*x.reshape"):
         model(np.zeros((5, 2, 2), "float32"))
 
 

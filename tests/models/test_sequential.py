@@ -15,8 +15,10 @@ def _names_count_from_the_beginning():
     keras.utils.clear_session()
 
 
-def message(raised):
-    return str(raised.value)
+def explained(raised, *words):
+    """Return whether an error has three lines, the last of which says what to type, and names all this."""
+    lines = str(raised.value).split("\n")
+    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
 
 
 def test_a_list_and_add_make_the_same_model():
@@ -49,7 +51,7 @@ def test_without_an_input_weights_are_made_when_data_comes():
     assert model(X).shape == (20, 2)
     assert model.built and len(model.weights) == 4 and model.input_shape == (None, 4)
     assert model(X[:1]).shape == (1, 2)
-    with pytest.raises(ValueError, match="must have 4"):
+    with pytest.raises(ValueError, match=r"shape \(20, 2\) for its input"):
         model(X[:, :2])
 
 
@@ -86,9 +88,7 @@ def test_pop():
     assert model.layers == [] and model.weights == []
     with pytest.raises(ValueError) as raised:
         model.pop()
-    assert message(raised) == (
-        "Sequential 'sequential' is empty.\nExpected a layer to remove.\nFix: model.add(layer) first"
-    )
+    assert explained(raised, "'sequential'")
     model.add(layers.Dense(6))
     assert model(X).shape == (20, 6)
 
@@ -139,7 +139,7 @@ def test_models_within_a_stack():
     model = keras.Sequential([inner, layers.Dense(2)])
     assert model.built and model.output_shape == (None, 2)
     assert [layer.name for layer in model.layers] == ["inner", "dense_1"]
-    assert list(model.state_dict())[0] == "inner.dense.kernel"
+    assert next(iter(model.state_dict())) == "inner.dense.kernel"
     inputs = keras.Input((4,))
     outer = keras.Model(inputs, model(inputs))
     torch.testing.assert_close(outer(X), model(X))
@@ -166,28 +166,19 @@ def test_images_in_other_types(kind):
 
 
 def test_a_class_instead_of_a_layer():
-    with pytest.raises(TypeError) as raised:
+    with pytest.raises(
+        TypeError, match=r"Sequential 'sequential' got the class Dense.\nExpected a layer.\nFix: .*Dense\("
+    ):
         keras.Sequential([layers.Dense])
-    assert message(raised) == (
-        "Sequential 'sequential' got the class Dense.\nExpected a layer.\nFix: model.add(Dense(...))"
-    )
     with pytest.raises(TypeError) as raised:
         keras.Sequential([layers.Dense(2), "relu"])
-    assert message(raised) == (
-        "Sequential 'sequential_1' got 'relu', a str.\n"
-        "Expected a layer.\n"
-        'Fix: model.add(Dense(10, activation="relu"))'
-    )
+    assert explained(raised, "'sequential_1'", "'relu'")
 
 
 def test_two_layers_of_one_name():
     with pytest.raises(ValueError) as raised:
         keras.Sequential([layers.Dense(2, name="same"), layers.Dense(3, name="same")])
-    assert message(raised) == (
-        "Sequential 'sequential' has a layer named 'same' already.\n"
-        "Expected a different name for each layer.\n"
-        "Fix: Dense(..., name='same_2')"
-    )
+    assert explained(raised, "'sequential'", "'same'")
     dense = layers.Dense(4)
     with pytest.raises(ValueError, match=r"make a new Dense, or use Model\(inputs, outputs\) to share one"):
         keras.Sequential([dense, dense])
@@ -198,11 +189,7 @@ def test_inputs_in_the_wrong_place():
         keras.Sequential([keras.Input((4,)), keras.Input((4,))])
     with pytest.raises(ValueError) as raised:
         keras.Sequential([layers.Dense(2), keras.Input((4,))])
-    assert message(raised) == (
-        "Sequential 'sequential_1' got an Input after 1 other layer.\n"
-        "Expected Input in front.\n"
-        "Fix: Sequential([Input(shape), ...])"
-    )
+    assert explained(raised, "'sequential_1'", "1 other layer")
 
 
 def test_no_layers_and_several_inputs():
@@ -230,11 +217,7 @@ def test_a_model_that_is_its_own_layer():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
     with pytest.raises(ValueError) as raised:
         model.add(model)
-    assert message(raised) == (
-        "Sequential 'sequential' was added to itself.\n"
-        "Expected another layer or model.\n"
-        "Fix: model = Sequential([model, ...]) for a new model around it"
-    )
+    assert explained(raised, "'sequential'")
     with pytest.raises(ValueError, match="was added to itself"):
         model.add(keras.Sequential([model]))
     assert len(model.layers) == 1

@@ -20,6 +20,12 @@ def message(raised):
     return str(raised.value)
 
 
+def explained(raised, *words):
+    """Return whether an error has three lines, the last of which says what to type, and names all this."""
+    lines = str(raised.value).split("\n")
+    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
+
+
 class Linear(keras.Layer):
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(**kwargs)
@@ -423,7 +429,7 @@ def test_a_layer_that_does_not_cast():
 
 
 def test_an_unknown_policy():
-    with pytest.raises(ValueError, match="Fix: did you mean 'mixed_bfloat16'?"):
+    with pytest.raises(ValueError, match=r"Fix: did you mean 'mixed_bfloat16'\?"):
         layers.Dense(3, dtype="mixed_bfloat61")
 
 
@@ -465,11 +471,7 @@ def test_add_weight_refuses_what_cannot_be():
     layer = layers.Dense(2, name="d")
     with pytest.raises(TypeError) as raised:
         layer.add_weight("kernel", (3, 4))
-    assert message(raised) == (
-        "Dense 'd': add_weight got 'kernel' as the shape.\n"
-        "Expected a shape first; the name goes by keyword.\n"
-        "Fix: add_weight(shape=(...), name='kernel')"
-    )
+    assert explained(raised, "'d'", "'kernel'")
     with pytest.raises(ValueError, match=r"wants a weight of shape \(None, 4\), with a size that is not known"):
         layer.add_weight(shape=(None, 4))
     with pytest.raises(ValueError, match="Unknown initializer: 'zeroes'"):
@@ -477,7 +479,7 @@ def test_add_weight_refuses_what_cannot_be():
 
 
 def test_unknown_arguments():
-    with pytest.raises(ValueError, match="Fix: did you mean 'activation='?"):
+    with pytest.raises(ValueError, match=r"Fix: did you mean 'activation='\?"):
         layers.Dense(2, activaton="relu")
     with pytest.raises(ValueError, match="unit"):
         Linear(3, unit=4)
@@ -514,5 +516,5 @@ def test_a_model_whose_call_fails_says_where_in_fit():
 
     model = Wrong()
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="return self.dense"):
+    with pytest.raises(ValueError, match=r"return self\.dense"):
         model.fit(X, Y, verbose=0)

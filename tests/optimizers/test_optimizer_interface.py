@@ -52,11 +52,6 @@ PARAMETERS = (
     "Expected learning_rate first: Keras's optimizers get the weights later, in build().\n"
     "Fix: optimizer = Adam(learning_rate=0.001); optimizer.build(model.trainable_variables)"
 )
-KNOWN = (
-    "Expected one of: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, "
-    "global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor, "
-    "gradient_accumulation_steps, name.\n"
-)
 
 
 @pytest.mark.parametrize("wrong", ["generator", "list", "Linear", "Parameter"])
@@ -75,7 +70,10 @@ def test_torch_manner(wrong):
 def test_unknown_argument(given, meant):
     with pytest.raises(ValueError) as error:
         Adam(**{given: 0.1})
-    assert str(error.value) == f"Adam got an unknown argument '{given}'.\n{KNOWN}Fix: did you mean '{meant}='?"
+    came, expected, fix = str(error.value).split("\n")
+    assert came == f"Adam got an unknown argument '{given}'."
+    assert expected.startswith(f"Expected one of 15 arguments, such as: {meant}, ")
+    assert fix == f"Fix: did you mean '{meant}='?"
 
 
 def test_decay_of_keras_2():
@@ -93,7 +91,7 @@ def test_decay_of_keras_2():
     "wrong, shown, fix",
     [
         (1, "1 (int)", "learning_rate=1.0"),
-        ("0.1", "'0.1' (str)", "learning_rate=0.001"),
+        ("0.1", "'0.1' (str)", "learning_rate=0.1"),
         (None, "None (NoneType)", "learning_rate=0.001"),
         (True, "True (bool)", "learning_rate=0.001"),
     ],
@@ -113,7 +111,7 @@ def test_learning_rate_must_be_a_float(wrong, shown, fix):
     [
         (
             lambda: Adam(-0.1),
-            "learning_rate=-0.1.\nExpected a number with learning_rate >= 0.\nFix: learning_rate=0.001",
+            "learning_rate=-0.1.\nExpected a number with learning_rate >= 0.\nFix: learning_rate=0.1",
         ),
         (
             lambda: Adam(float("nan")),

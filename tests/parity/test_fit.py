@@ -119,7 +119,9 @@ def test_one_hot_labels_and_what_accuracy_means_for_them():
 def test_yes_or_no():
     def make(k):
         model = k.Sequential([k.Input((6,)), k.layers.Dense(1, activation="sigmoid")])
-        model.compile(k.optimizers.RMSprop(0.01), "binary_crossentropy", metrics=["accuracy", k.metrics.AUC(name="auc")])
+        model.compile(
+            k.optimizers.RMSprop(0.01), "binary_crossentropy", metrics=["accuracy", k.metrics.AUC(name="auc")]
+        )
         return model
 
     do_with_both(make, everything(X, BITS))
@@ -229,10 +231,12 @@ def test_several_metrics_of_one_name():
 
 def test_functions_as_loss_and_metric():
     def far_off(y_true, y_pred):
-        return abs(y_true - y_pred).max(-1)[0] if isinstance(y_pred, torch.Tensor) else None
+        return (y_true - y_pred).abs().amax(-1)
 
     def make(k):
-        return regressor(k, loss=lambda y_true, y_pred: (y_true - y_pred) ** 2, metrics=[far_off, k.losses.cosine_similarity])
+        return regressor(
+            k, loss=lambda y_true, y_pred: (y_true - y_pred) ** 2, metrics=[far_off, k.losses.cosine_similarity]
+        )
 
     do_with_both(make, everything(X, NUMBERS))
 
@@ -276,7 +280,9 @@ def test_weight_and_activity_regularizers():
         model = k.Sequential(
             [
                 k.Input((6,)),
-                k.layers.Dense(8, activation="relu", kernel_regularizer="l2", activity_regularizer=k.regularizers.L1(0.01)),
+                k.layers.Dense(
+                    8, activation="relu", kernel_regularizer="l2", activity_regularizer=k.regularizers.L1(0.01)
+                ),
                 k.layers.Dense(1, kernel_regularizer=k.regularizers.L1L2(0.01, 0.02), bias_regularizer="l1"),
             ]
         )
@@ -418,6 +424,20 @@ def test_outputs_in_a_dict():
     do_with_both(make, everything(X, {"zeta": NUMBERS, "alpha": LABELS}))
 
 
+def test_outputs_in_structures_within_structures():
+    def make(k):
+        inputs = k.Input((6,))
+        one, other, last = (k.layers.Dense(1, name=name) for name in ("one", "other", "last"))
+        model = k.Model(inputs, {"pair": [one(inputs), other(inputs)], "last": last(inputs)})
+        model.compile(k.optimizers.SGD(0.05), {"pair": ["mse", "mae"], "last": "mse"})
+        return model
+
+    def do(k, model):
+        return model.fit(X, {"pair": [NUMBERS, BITS], "last": NUMBERS * 2}, **FIT).history
+
+    do_with_both(make, do)
+
+
 def test_a_class_of_its_own_with_several_outputs():
     def make(k):
         class Two(k.Model):
@@ -477,7 +497,9 @@ def test_two_models_that_play_against_each_other():
         def __init__(self, k):
             layers = k.layers
             self.generator = k.Sequential([k.Input((3,)), layers.Dense(8, activation="relu"), layers.Dense(6)])
-            self.judge = k.Sequential([k.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(1, activation="sigmoid")])
+            self.judge = k.Sequential(
+                [k.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(1, activation="sigmoid")]
+            )
             self.judge.compile(k.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
             self.judge.trainable = False
             inputs = k.Input((3,))
@@ -730,6 +752,89 @@ def test_a_torch_optimizer_and_loss_in_a_torch_loop():
     do_with_both(regressor, do)
 
 
+def test_models_that_only_have_a_train_step():
+    """An autoencoder in Keras's manner: no `call`, metrics of its own, two parts."""
+
+    def make(k):
+        class Autoencoder(k.Model):
+            def __init__(self, encoder, decoder, **kwargs):
+                super().__init__(**kwargs)
+                self.encoder, self.decoder = encoder, decoder
+                self.total, self.error = k.metrics.Mean(name="total"), k.metrics.Mean(name="error")
+                self.built = True
+
+            @property
+            def metrics(self):
+                return [self.total, self.error]
+
+            def train_step(self, data):
+                data = data[0] if isinstance(data, tuple) else data
+                error = ((self.decoder(self.encoder(data, training=True), training=True) - data) ** 2).mean()
+                total = error + sum(self.losses)
+                self.zero_grad()
+                total.backward()
+                weights = list(self.trainable_weights)
+                with torch.no_grad():
+                    self.optimizer.apply([weight.value.grad for weight in weights], weights)
+                self.total.update_state(total)
+                self.error.update_state(error)
+                return {metric.name: metric.result() for metric in self.metrics}
+
+        encoder = k.Sequential([k.Input((6,)), k.layers.Dense(2, activity_regularizer="l2")])
+        decoder = k.Sequential([k.Input((2,)), k.layers.Dense(6)])
+        model = Autoencoder(encoder, decoder)
+        model.compile(optimizer=k.optimizers.Adam(0.01))
+        return model
+
+    do_with_both(make, lambda k, model: model.fit(X, **FIT).history)
+
+
+def test_a_compile_of_its_own_with_two_optimizers():
+    def make(k):
+        class Game(k.Model):
+            def __init__(self):
+                super().__init__()
+                self.judge = k.Sequential([k.Input((6,)), k.layers.Dense(4, activation="relu"), k.layers.Dense(1)])
+                self.maker = k.Sequential([k.Input((3,)), k.layers.Dense(6)])
+                self.built = True
+
+            def compile(self, judge_optimizer, maker_optimizer, loss_fn):
+                super().compile()
+                self.judge_optimizer, self.maker_optimizer, self.loss_fn = judge_optimizer, maker_optimizer, loss_fn
+                self.judged, self.made = k.metrics.Mean(name="judged"), k.metrics.Mean(name="made")
+
+            @property
+            def metrics(self):
+                return [self.judged, self.made]
+
+            def step(self, loss, part, optimizer):
+                self.zero_grad()
+                loss.backward()
+                weights = list(part.trainable_weights)
+                with torch.no_grad():
+                    optimizer.apply([weight.value.grad for weight in weights], weights)
+
+            def train_step(self, real):
+                real = real[0] if isinstance(real, tuple) else real
+                noise = torch.linspace(-1, 1, len(real) * 3).reshape(-1, 3)
+                both = torch.cat([self.maker(noise).detach(), real])
+                truth = torch.cat([torch.zeros(len(real), 1), torch.ones(len(real), 1)])
+                judged = self.loss_fn(truth, self.judge(both))
+                self.step(judged, self.judge, self.judge_optimizer)
+                made = self.loss_fn(torch.ones(len(real), 1), self.judge(self.maker(noise)))
+                self.step(made, self.maker, self.maker_optimizer)
+                self.judged.update_state(judged)
+                self.made.update_state(made)
+                return {"judged": self.judged.result(), "made": self.made.result()}
+
+        model = Game()
+        loss = k.losses.BinaryCrossentropy(from_logits=True)
+        model.compile(k.optimizers.Adam(0.01), k.optimizers.Adam(0.02), loss_fn=loss)
+        return model
+
+    do_with_both(make, lambda k, model: model.fit(X, **FIT).history)
+
+
 # --- freezing, sharing, nesting ---------------------------------------------------------------
 
 
@@ -765,7 +870,9 @@ def test_one_model_within_another():
             hidden = k.layers.Dense(6, activation="relu")(inputs)
             return k.Model(inputs, k.layers.add([inputs, k.layers.Dense(6)(hidden)]), name=name)
 
-        model = k.Sequential([k.Input((6,)), block("first"), k.Sequential([block("second"), k.layers.Dense(4)]), k.layers.Dense(1)])
+        model = k.Sequential(
+            [k.Input((6,)), block("first"), k.Sequential([block("second"), k.layers.Dense(4)]), k.layers.Dense(1)]
+        )
         model.compile(k.optimizers.SGD(0.02), "mse", metrics=["mae"])
         return model
 
@@ -821,12 +928,67 @@ def test_convolutions():
     def make(k):
         layers = k.layers
         model = k.Sequential(
-            [k.Input((6, 6, 1)), layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(3)]
+            [
+                k.Input((6, 6, 1)),
+                layers.Conv2D(4, 3, activation="relu"),
+                layers.MaxPooling2D(),
+                layers.Flatten(),
+                layers.Dense(3),
+            ]
         )
         model.compile("adam", k.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
         return model
 
     do_with_both(make, everything(images, y))
+
+
+# --- sequences ------------------------------------------------------------------------------
+
+TOKENS = np.where(np.arange(7) < random.integers(1, 8, size=(50, 1)), random.integers(1, 9, size=(50, 7)), 0)
+
+
+def tagger(k, **compiled):
+    layers = k.layers
+    model = k.Sequential(
+        [
+            k.Input((7,), dtype="int32"),
+            layers.Embedding(9, 4, mask_zero=True),
+            layers.SimpleRNN(5, return_sequences=True),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    loss = "sparse_categorical_crossentropy"
+    model.compile(
+        **{"optimizer": "adam", "loss": loss, "metrics": ["accuracy"], "weighted_metrics": ["accuracy"], **compiled}
+    )
+    return model
+
+
+def test_padded_steps_count_neither_in_the_loss_nor_in_metrics():
+    do_with_both(tagger, everything(TOKENS, TOKENS % 3))
+
+
+def test_a_weight_for_each_step():
+    weights = random.uniform(size=(50, 7)).astype("float32")
+    # Without weighted metrics: the loss of Keras multiplies the weights by the mask in place, and its metrics get those.
+    do_with_both(lambda k: tagger(k, weighted_metrics=None), everything(TOKENS, TOKENS % 3, sample_weight=weights))
+
+
+def test_one_answer_for_a_padded_sequence():
+    def make(k):
+        layers = k.layers
+        model = k.Sequential(
+            [
+                k.Input((7,), dtype="int32"),
+                layers.Embedding(9, 4, mask_zero=True),
+                layers.LSTM(5),
+                layers.Dense(1, activation="sigmoid"),
+            ]
+        )
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    do_with_both(make, everything(TOKENS, TOKENS[:, 0] > 4, validation_split=0.2))
 
 
 # --- sources of batches ------------------------------------------------------------------------

@@ -54,10 +54,16 @@ def names(model):
 
 
 # What random models are made of: each step takes earlier tensors and makes one more.
-step = st.tuples(st.sampled_from(["dense", "shared", "add", "concatenate", "model", "plus", "relu"]), st.integers(0, 99), st.integers(0, 99))
+step = st.tuples(
+    st.sampled_from(["dense", "shared", "add", "concatenate", "model", "plus", "relu"]),
+    st.integers(0, 99),
+    st.integers(0, 99),
+)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
 @given(st.integers(1, 3), st.lists(step, min_size=1, max_size=12), st.lists(st.integers(0, 99), min_size=1, max_size=3))
 def test_branched_models(inputs, steps, ends):
     clear()
@@ -118,7 +124,7 @@ def test_models_within_models():
         return k.Model(inputs, [stack(inputs) + inputs, k.layers.BatchNormalization()(stack(inputs * 2.0))])
 
     ours, theirs = look_at(make)
-    for k, model in ((keras, theirs), (uncrumple, ours)):
+    for model in (theirs, ours):
         model.layers[1].trainable = False
         model.get_layer("sequential_1").layers[0].trainable = False
     assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
@@ -178,7 +184,9 @@ def test_a_class_of_its_own():
 
 def test_freezing_parts_and_wholes():
     def make(k):
-        base = k.Sequential([k.Input((4,)), k.layers.Dense(3), k.layers.BatchNormalization(), k.layers.Dense(2)], name="base")
+        base = k.Sequential(
+            [k.Input((4,)), k.layers.Dense(3), k.layers.BatchNormalization(), k.layers.Dense(2)], name="base"
+        )
         inputs = k.Input((4,))
         return k.Model(inputs, k.layers.Dense(1)(base(inputs)))
 
@@ -189,7 +197,12 @@ def test_freezing_parts_and_wholes():
         for model in (ours, theirs):
             base = model.get_layer("base")
             do(model, base)
-            found.append([(len(m.trainable_weights), len(m.non_trainable_weights), m.trainable) for m in (model, base, *base.layers)])
+            found.append(
+                [
+                    (len(m.trainable_weights), len(m.non_trainable_weights), m.trainable)
+                    for m in (model, base, *base.layers)
+                ]
+            )
         assert found[0] == found[1]
 
     def thaw_last(model, base):

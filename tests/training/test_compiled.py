@@ -18,6 +18,12 @@ def message(raised):
     return str(raised.value)
 
 
+def explained(raised, *words):
+    """Return whether an error has three lines, the last of which says what to type, and names all this."""
+    lines = str(raised.value).split("\n")
+    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
+
+
 def two_outputs(**settings):
     inputs = keras.Input((4,))
     outputs = [layers.Dense(3, activation="softmax", name="kind")(inputs), layers.Dense(1, name="amount")(inputs)]
@@ -127,7 +133,7 @@ def test_losses_of_outputs_without_names():
     history = model.fit(X, [NUMBERS, NUMBERS], verbose=0).history
     assert list(history) == ["loss", "mae", "mae_1", "mse_loss", "mse_loss_1"]
     model.compile("sgd", {"one": "mse"})
-    with pytest.raises(ValueError, match="Unknown output: 'one'"):
+    with pytest.raises(ValueError, match=r"output[^\n]* 'one'"):
         model.fit(X, [NUMBERS, NUMBERS], verbose=0)
 
 
@@ -223,26 +229,14 @@ def test_too_few_targets():
     model = two_outputs(loss=["sparse_categorical_crossentropy", "mse"])
     with pytest.raises(ValueError) as raised:
         model.fit(X, NUMBERS, verbose=0)
-    assert message(raised) == (
-        "The model has 2 outputs and got 1 targets.\n"
-        "Expected one array of targets per output: ['kind', 'amount'].\n"
-        "Fix: y = [y_kind, y_amount]"
-    )
+    assert explained(raised, "2 outputs", "kind", "amount")
     with pytest.raises(ValueError) as raised:
         model.fit(X, {"kind": LABELS}, verbose=0)
-    assert message(raised) == (
-        "The output 'amount' has a loss and no targets.\n"
-        "Expected targets for every output that has a loss.\n"
-        "Fix: y = {'kind': ..., 'amount': ...}"
-    )
+    assert explained(raised, "'amount'")
 
 
 def test_a_metric_without_targets():
     model = two_outputs(loss=["sparse_categorical_crossentropy", None], metrics={"amount": ["mae"]})
     with pytest.raises(ValueError) as raised:
         model.fit(X, {"kind": LABELS}, verbose=0)
-    assert message(raised) == (
-        "The output 'amount' has a metric and no targets.\n"
-        "Expected targets for every output that has metrics.\n"
-        "Fix: pass y as a dict with the names of the outputs"
-    )
+    assert explained(raised, "'amount'")

@@ -156,7 +156,10 @@ def test_evaluation_and_prediction_are_interrupted_as_usual():
             os.kill(os.getpid(), signal.SIGINT)
 
     model = regressor()
-    for run in (lambda c: model.evaluate(X, Y, verbose=0, callbacks=[c]), lambda c: model.predict(X, verbose=0, callbacks=[c])):
+    for run in (
+        lambda c: model.evaluate(X, Y, verbose=0, callbacks=[c]),
+        lambda c: model.predict(X, verbose=0, callbacks=[c]),
+    ):
         with pytest.raises(KeyboardInterrupt):
             run(PressNow())
 

@@ -189,7 +189,7 @@ def test_an_error_in_a_callback_comes_out_as_it_is():
         def on_train_batch_end(self, batch, logs=None):
             raise RuntimeError("mine")
 
-    with pytest.raises(RuntimeError, match="^mine$"):
+    with pytest.raises(RuntimeError, match=r"^mine$"):
         regressor().fit(X, Y, verbose=0, callbacks=[Broken()])
 
 
@@ -309,6 +309,30 @@ def test_a_loss_of_the_model_that_knows_no_training():
     model = with_step(compute_loss=compute_loss)
     history = model.fit(X, Y, verbose=0, batch_size=20, validation_data=(X, Y)).history
     assert history["val_loss"][0] == pytest.approx(np.abs(Y - model.predict(X, verbose=0)).mean(), rel=1e-5)
+
+
+def test_a_model_that_has_steps_and_no_call():
+    class Parts(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.part = layers.Dense(1)
+
+        def train_step(self, data):
+            loss = ((self.part(data[0]) - data[1]) ** 2).mean()
+            self.zero_grad()
+            loss.backward()
+            self.optimizer.apply([weight.grad for weight in self.part.weights], self.part.weights)
+            return {"error": loss}
+
+        def test_step(self, data):
+            return {"error": (self.part(data[0]) - data[1]).abs().mean()}
+
+    model = Parts()
+    model.compile(keras.optimizers.SGD(0.1))
+    errors = model.fit(X, Y, epochs=5, verbose=0).history["error"]
+    assert errors[-1] < errors[0] and model.evaluate(X, Y, verbose=0) > 0
+    with pytest.raises(ValueError, match="x holds NaN"):
+        model.fit(X * np.nan, Y, verbose=0)
 
 
 def test_no_loss_at_all():

@@ -119,7 +119,8 @@ def test_number_types_and_places(make):
 
 @pytest.mark.parametrize(
     ("make", "kind"),
-    [(functional, torch.float64)] + [(m, k) for m in (stacked, written) for k in (torch.float64, torch.bfloat16, torch.float16)],
+    [(functional, torch.float64)]
+    + [(m, k) for m in (stacked, written) for k in (torch.float64, torch.bfloat16, torch.float16)],
 )
 def test_changing_the_type_of_all_weights(make, kind):
     model = make()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from uncrumple.callbacks import files
 from uncrumple.callbacks.callback import Callback, Logs
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 
 
 class CSVLogger(Callback):
@@ -108,14 +107,10 @@ class CSVLogger(Callback):
         with open(self.filename, newline="", encoding="utf-8") as file:
             before = next(csv.reader(file, delimiter=self.sep), [])
         if before != columns:
-            warnings.warn(
-                explain(
-                    f"CSVLogger adds columns {columns} to {self.filename!r}, which has {before}.",
-                    "Expected the same columns.",
-                    "CSVLogger with another filename",
-                ),
-                UncrumpleWarning,
-                stacklevel=3,
+            warn(
+                f"CSVLogger adds columns {columns} to {self.filename!r}, which has {before}.",
+                "Expected the same columns.",
+                "CSVLogger with another filename",
             )
 
 

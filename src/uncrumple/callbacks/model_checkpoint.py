@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from uncrumple.callbacks.callback import Logs
 from uncrumple.callbacks.logs import as_float
 from uncrumple.callbacks.monitor import MonitorCallback
 from uncrumple.callbacks.screen import message
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 
 
 class _NoSuchField(KeyError):
@@ -142,15 +141,11 @@ class ModelCheckpoint(MonitorCallback):
         if current is None:
             return True
         if isinstance(current, np.ndarray):
-            warnings.warn(
-                explain(
-                    f"ModelCheckpoint watches monitor={self.monitor!r}, an array of shape {current.shape}; "
-                    f"{self._consequence}.",
-                    "Expected one number.",
-                    "a metric that returns one number, such as its mean",
-                ),
-                UncrumpleWarning,
-                stacklevel=4,
+            warn(
+                f"ModelCheckpoint watches monitor={self.monitor!r}, an array of shape {current.shape}; "
+                f"{self._consequence}.",
+                "Expected one number.",
+                "a metric that returns one number, such as its mean",
             )
             return True
         current = as_float(current)

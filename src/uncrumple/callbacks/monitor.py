@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from uncrumple.callbacks import checks
 from uncrumple.callbacks.callback import Callback, Logs
 from uncrumple.callbacks.logs import as_float
 from uncrumple.core.dtypes import floatx
-from uncrumple.core.errors import UncrumpleWarning, closest, explain, warn
+from uncrumple.core.errors import closest, explain, warn
 
 
 def _rounded(value: Any) -> Any:
@@ -64,14 +63,10 @@ class MonitorCallback(Callback):
             )
         if mode not in ("auto", "min", "max"):
             guess = closest(str(mode), ("auto", "min", "max", "minimum", "maximum", "minimize", "maximize")) or "auto"
-            warnings.warn(
-                explain(
-                    f"{owner} got mode={mode!r}; it goes on with mode='auto'.",
-                    "Expected 'auto', 'min' or 'max'.",
-                    f"{owner}(mode='{guess[:3] if guess != 'auto' else guess}')",
-                ),
-                UncrumpleWarning,
-                stacklevel=3,
+            warn(
+                f"{owner} got mode={mode!r}; it goes on with mode='auto'.",
+                "Expected 'auto', 'min' or 'max'.",
+                f"{owner}(mode='{guess[:3] if guess != 'auto' else guess}')",
             )
             mode = "auto"
         checks.number(owner, "min_delta", min_delta, example="0.001")
@@ -98,12 +93,12 @@ class MonitorCallback(Callback):
         """
         if self.monitor in names or self.monitor == "learning_rate":
             return
-        text = self._say_missing(names, "this training will not log")
+        parts = self._say_missing(names, "this training will not log")
         known = {name.removeprefix("val_") for name in names}
         if self.mode == "auto" and self.monitor.removeprefix("val_") not in known:
-            raise ValueError(text)
+            raise ValueError(explain(*parts))
         self._told = True
-        warn(*text.replace("\nFix: ", "\n").split("\n"))
+        warn(*parts)
 
     def _set_monitor_op(self) -> None:
         if self.mode == "auto":
@@ -162,16 +157,16 @@ class MonitorCallback(Callback):
 
     def _warn_missing(self, logs: Logs | None) -> None:
         known = list(logs) if logs is not None else []
-        warnings.warn(self._say_missing(known, "the logs do not have"), UncrumpleWarning, stacklevel=5)
+        warn(*self._say_missing(known, "the logs do not have"))
 
-    def _say_missing(self, known: list[str], why: str) -> str:
+    def _say_missing(self, known: list[str], why: str) -> tuple[str, str, str]:
         fix = "give the model that metric: model.compile(..., metrics=[...])"
         guess = closest(self.monitor, known)
         if self.monitor.startswith("val_") and self.monitor.removeprefix("val_") in known:
             fix = "fit(..., validation_split=0.2), or validation_data=(x, y)"
         elif guess:
             fix = f"{type(self).__name__}(monitor='{guess}')"
-        return explain(
+        return (
             f"{type(self).__name__} watches monitor={self.monitor!r}, which {why}; {self._consequence}.",
             f"Expected one of: {', '.join(known) or 'nothing was logged'}.",
             fix,

@@ -8,12 +8,11 @@ import math
 import urllib.error
 import urllib.parse
 import urllib.request
-import warnings
 from typing import Any
 
 from uncrumple.callbacks.callback import Callback, Logs
 from uncrumple.callbacks.logs import as_float
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 
 # A server that does not answer must not hold up the training for longer than this.
 _SECONDS = 10.0
@@ -78,14 +77,10 @@ class RemoteMonitor(Callback):
             with urllib.request.urlopen(request, timeout=_SECONDS):
                 pass
         except (urllib.error.URLError, OSError, http.client.HTTPException, ValueError) as error:
-            warnings.warn(
-                explain(
-                    f"RemoteMonitor could not send epoch {epoch} to {self.root + self.path}: {error}.",
-                    "Expected a server that answers there.",
-                    "start the server, or give RemoteMonitor its address: root='http://...'",
-                ),
-                UncrumpleWarning,
-                stacklevel=2,
+            warn(
+                f"RemoteMonitor could not send epoch {epoch} to {self.root + self.path}: {error}.",
+                "Expected a server that answers there.",
+                "start the server, or give RemoteMonitor its address: root='http://...'",
             )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
@@ -15,7 +14,7 @@ from uncrumple.callbacks import files
 from uncrumple.callbacks.callback import Callback, Logs
 from uncrumple.callbacks.learning_rate_scheduler import log_learning_rates
 from uncrumple.callbacks.logs import as_float
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 
 
 class TensorBoard(Callback):
@@ -272,14 +271,10 @@ class TensorBoard(Callback):
                 self._warn_profiler("stop", error)
 
     def _warn_profiler(self, what: str, error: Exception) -> None:
-        warnings.warn(
-            explain(
-                f"TensorBoard could not {what} torch's profiler: {error}",
-                "Expected no other profiler to be at work.",
-                "profile_batch=0",
-            ),
-            UncrumpleWarning,
-            stacklevel=4,
+        warn(
+            f"TensorBoard could not {what} torch's profiler: {error}",
+            "Expected no other profiler to be at work.",
+            "profile_batch=0",
         )
 
     # --- writers --------------------------------------------------------------------

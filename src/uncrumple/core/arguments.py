@@ -32,20 +32,30 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
+class _OfConstructor:
+    """The signature of a class: that of its `__init__`, whatever its `__new__` takes."""
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        init = owner.__init__  # type: ignore[misc]
+        if init is object.__init__:
+            return inspect.Signature()
+        return inspect.Signature(list(inspect.signature(init).parameters.values())[1:])
+
+
 class NamesItsArguments:
     """Base of classes whose constructors say which argument is not known or missing.
 
     It is seen to in `__new__`, so that constructors need not do anything for it.
     """
 
+    __signature__ = _OfConstructor()
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         check_arguments(cls, args, kwargs)
         return super().__new__(cls)
 
 
-def check_arguments(
-    cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], of_base: tuple[str, ...] = ()
-) -> None:
+def check_arguments(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], of_base: tuple[str, ...] = ()) -> None:
     """Compare arguments with those that the constructor of `cls` has.
 
     A call without any is left to Python: copies and pickles are made that way too.
@@ -102,7 +112,7 @@ def _say_missing(owner: str, missing: list[str], args: tuple[Any, ...], kwargs: 
     named = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
     return explain(
         f"{owner} got no {named}.",
-        f"Expected {'them' if len(missing) > 1 else 'it'}: there is no default.",
+        f"Expected {named}: {'they have' if len(missing) > 1 else 'it has'} no default.",
         f"{owner}({', '.join(given)})",
     )
 

@@ -70,7 +70,7 @@ def dtype_name(dtype: Any) -> str:
     if isinstance(dtype, DTypePolicy):
         return dtype.variable_dtype
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
-    name = name.removeprefix("torch.")
+    name = str(name).removeprefix("torch.")
     if name not in TORCH_DTYPES:
         raise ValueError(unknown_name("dtype", name, TORCH_DTYPES))
     return name

@@ -112,7 +112,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, or_object: bool 
         Expected one of: relu, softmax.
         Fix: did you mean 'softmax'?
     """
-    known = sorted({word for word in known if isinstance(word, str)}, key=str.lower)
+    known = sorted({word for word in known if isinstance(word, str)}, key=lambda word: (word.lower(), word))
     guess = closest(name, known)
     fix = f"did you mean '{guess}'?" if guess else "use one of these names"
     if not guess and or_object:
@@ -123,7 +123,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, or_object: bool 
 def unknown_argument(owner: str, name: str, known: Iterable[str]) -> str:
     """Return the message for a keyword argument that `owner` does not have."""
     known = [word for word in known if word not in ("self", "args", "kwargs")]
-    guess = closest(name, known)
+    guess = closest(name, known) or (known[0] if len(known) == 1 else None)
     fix = f"did you mean '{guess}='?" if guess else f"remove '{name}='"
     return explain(f"{owner} got an unknown argument '{name}'.", one_of(name, known, "arguments"), fix)
 
@@ -144,7 +144,7 @@ class NoAttribute(AttributeError):
 
     def __str__(self) -> str:
         owner, name, known, otherwise = self._parts
-        words = sorted({word for word in known() if not word.startswith("_")}, key=str.lower)
+        words = sorted({word for word in known() if not word.startswith("_")}, key=lambda word: (word.lower(), word))
         guess = closest(name, words)
         fix = f"did you mean '{guess}'?" if guess else otherwise
         return explain(f"{owner} has no '{name}'.", one_of(name, words), fix)
@@ -180,9 +180,7 @@ def answer_misspellings(module: str) -> None:
 
 def no_such_name(module: str, name: str, known: Iterable[str] | Callable[[], Iterable[str]]) -> Exception:
     """Return the error that a module's `__getattr__` raises for `name`."""
-    error = NoAttribute(
-        module, name, known if callable(known) else lambda: known, f"dir({module}) lists what there is"
-    )
+    error = NoAttribute(module, name, known if callable(known) else lambda: known, f"dir({module}) lists what there is")
     caller = sys._getframe(2)
     if not name.startswith("__") and caller.f_code.co_code[caller.f_lasti] == _IMPORT_FROM:
         return ImportError(str(error), name=module)

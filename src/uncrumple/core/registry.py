@@ -126,6 +126,10 @@ custom_object_scope = CustomObjectScope
 # --- looking up by name -----------------------------------------------------------
 
 
+# Names to show, of whatever kind is asked for.
+_USUAL = ("relu", "mse", "mae", "glorot_uniform", "l2", "max_norm")
+
+
 def get(kind: str, identifier: Any, table: dict[str, Any], *, make: bool = True) -> Any:
     """Return the object that `identifier` stands for.
 
@@ -154,9 +158,9 @@ def get(kind: str, identifier: Any, table: dict[str, Any], *, make: bool = True)
         return identifier
     raise TypeError(
         explain(
-            f"The {kind} is {identifier!r}, a {type(identifier).__name__}.",
-            f"Expected a name, or a {kind} object, or a function.",
-            f"use one of: {', '.join(sorted(table)[:8])}, ...",
+            f"The {kind} is {identifier!r}, of type {type(identifier).__name__}.",
+            f"Expected the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind}, or the {kind} itself, or a function.",
+            f"a name, such as {next((name for name in _USUAL if name in table), next(iter(table), None))!r}",
         )
     )
 
@@ -239,10 +243,10 @@ def serialize_keras_object(thing: Any) -> Any:
 
 
 def _serialize_function(function: Any) -> Any:
-    for table in _builtins.values():
-        if table.get(function.__name__) is function:
-            return function.__name__
-    if function.__name__ == "<lambda>":
+    name: str = function.__name__
+    if any(table.get(name) is function for table in _builtins.values()):
+        return name
+    if name == "<lambda>":
         raise ValueError(
             explain(
                 "A lambda cannot be saved: a file must not carry code.",

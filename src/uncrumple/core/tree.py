@@ -28,6 +28,20 @@ def flatten(structure: Any) -> list[Any]:
     return [structure]
 
 
+def paths(structure: Any) -> list[tuple[Any, ...]]:
+    """Return the keys and indices that lead to each leaf, in the order of `flatten`.
+
+    Example:
+        >>> paths({"b": [1, 2], "a": 3})
+        [('a',), ('b', 0), ('b', 1)]
+    """
+    if isinstance(structure, dict):
+        return [(key, *path) for key in sorted(structure) for path in paths(structure[key])]
+    if isinstance(structure, (list, tuple)):
+        return [(index, *path) for index, part in enumerate(structure) for path in paths(part)]
+    return [()]
+
+
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
     """Return the same structure with `function` applied to every leaf.
 

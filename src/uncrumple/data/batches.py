@@ -226,23 +226,27 @@ class EndlessEpochs:
                     "steps_per_epoch=... with a generator that goes on for ever, or a DataLoader",
                 )
             return
-        if self._running is None:
-            self._running = iter(self.batches.epoch())
         for step in range(self._per_epoch):
-            batch = next(self._running, None)
-            if batch is None:
-                self._running = None
-                if step == 0 and not getattr(self.batches, "once", False):
-                    self._running = iter(self.batches.epoch())
-                    batch = next(self._running, None)
-                if batch is None:
-                    warn(
-                        f"The data ran out after {step} of {self._per_epoch} steps of this epoch; the epoch ends here.",
-                        "Expected steps_per_epoch * epochs batches from a generator, or steps_per_epoch at most the batches there are.",
-                        "leave out steps_per_epoch, or let the generator go on for ever",
-                    )
-                    return
-            yield batch
+            drawn = self._next()
+            if drawn is None and step == 0 and not getattr(self.batches, "once", False):
+                drawn = self._next()  # the last epoch ended with the last batch
+            if drawn is None:
+                warn(
+                    f"The data ran out after {step} of {self._per_epoch} steps of this epoch; the epoch ends here.",
+                    "Expected steps_per_epoch * epochs batches from a generator, or steps_per_epoch at most the batches there are.",
+                    "leave out steps_per_epoch, or let the generator go on for ever",
+                )
+                return
+            yield drawn
+
+    def _next(self) -> Batch | None:
+        """Return the next batch, or None, after which comes the first again."""
+        if self._running is None:
+            self._running = self.batches.epoch()
+        for batch in self._running:
+            return batch
+        self._running = None
+        return None
 
 
 # --- from the arguments of fit, evaluate and predict ---------------------------------
@@ -411,9 +415,10 @@ def split_tail(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Batch,
     if keep == 0 or keep == count:
         raise ValueError(
             explain(
-                f"validation_split={share} of {count} samples leaves {keep} for training and {count - keep} for validation.",
+                f"validation_split={share} of {count} sample{'s' * (count != 1)} leaves {keep} for training "
+                f"and {count - keep} for validation.",
                 "Expected at least one in each part.",
-                "more samples, or another validation_split",
+                "leave out validation_split, or get more samples",
             )
         )
 

@@ -91,11 +91,11 @@ def to_tensor(value: Any, argument: str) -> torch.Tensor:
     if array.dtype.kind in "US":
         raise ValueError(_text(array, argument))
     if array.dtype.kind not in "biufc":
-        raise ValueError(
-            explain(
-                f"{argument} is an array of type {array.dtype}.", "Expected numbers.", f"{argument}.astype('float32')"
-            )
-        )
+        name = argument.replace(" ", "_")
+        fix = f"{name} = {name}.astype('float32')"
+        if array.dtype.kind in "mM":
+            fix = f"days as numbers: {name} = ({name} - {name}.min()) / np.timedelta64(1, 'D')"
+        raise ValueError(explain(f"{argument} is an array of type {array.dtype}.", "Expected numbers.", fix))
     if array.dtype.kind == "f" and array.dtype.itemsize >= 8:
         array = array.astype(floatx())
     elif array.dtype in (np.uint16, np.uint32, np.uint64):

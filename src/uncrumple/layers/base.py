@@ -73,6 +73,14 @@ class Layer(WeightHolder):
         if cls._known_arguments is not None and not kwargs.keys() <= cls._known_arguments:
             unknown = {name: value for name, value in kwargs.items() if name not in cls._known_arguments}
             raise_unknown_arguments(cls, unknown)
+        if cls._known_arguments is not None and getattr(args[0] if args else None, "ndim", 0) > 1:
+            raise TypeError(
+                explain(
+                    f"{cls.__name__} got a tensor of shape {tuple(args[0].shape)} in place of its settings.",
+                    "Expected the settings first, and then a call on the tensor.",
+                    f"{cls.__name__}(...)(x)",
+                )
+            )
         check_arguments(cls, args, kwargs, _BASE_ARGUMENTS)
         made = super().__new__(cls)
         # Kept, so that a user's layer has a config without writing get_config.
@@ -431,7 +439,10 @@ class Layer(WeightHolder):
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             config = {name: value for name, value in config.items() if name in names}
         given = {**dict(zip(names, args)), **kwargs}
-        return {**config, **{name: value for name, value in given.items() if name not in ("name", "trainable", "dtype")}}
+        return {
+            **config,
+            **{name: value for name, value in given.items() if name not in ("name", "trainable", "dtype")},
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -518,6 +529,7 @@ def _as_plain_data(get_config: Callable[..., Any]) -> Callable[..., Any]:
 def raise_unknown_arguments(cls: type, kwargs: dict[str, Any]) -> None:
     """Raise a TypeError (ValueError in Keras's manner) for keyword arguments that a layer does not have."""
     name = next(iter(kwargs))
-    known = [p.name for p in _parameters_of(cls.__init__) if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    init: Any = vars(cls).get("__init__", cls.__init__)  # type: ignore[misc]
+    known = [p.name for p in _parameters_of(init) if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     known += [argument for argument in _BASE_ARGUMENTS if argument not in known]
     raise ValueError(unknown_argument(cls.__name__, name, known))

@@ -148,10 +148,10 @@ class BatchNormalization(Layer):
         if training and self._trainable:
             x = self._normalized_by_batch(x, mask, last, shape)
         else:
-            x = torch.batch_norm(
-                *(x, self.gamma, self.beta, self.moving_mean, self.moving_variance),
-                *(False, 0.0, self.epsilon, torch.backends.cudnn.enabled),
-            )
+            # Detached: the averages are weights like others to torch.func, but nothing learns them.
+            held = (self.gamma, self.beta, self.moving_mean.detach(), self.moving_variance.detach())
+            held = tuple(part if part is None or part.dtype is x.dtype else part.to(x.dtype) for part in held)
+            x = torch.batch_norm(x, *held, False, 0.0, self.epsilon, torch.backends.cudnn.enabled)
         if last:
             x = x.view(shape)
         elif self._channel_axis != 1:
@@ -162,7 +162,7 @@ class BatchNormalization(Layer):
         """Return `x`, with channels on axis 1, normalized by its own statistics, and move the averages."""
         gamma, beta = self.gamma, self.beta
         count = x.numel() // x.shape[1] if x.shape[1] else 0
-        if mask is None and not self.renorm and count > 1:
+        if mask is None and not self.renorm and count > 1 and self.moving_mean.dtype is x.dtype:
             if symbolic.state.active:
                 return torch.batch_norm(x, gamma, beta, None, None, True, 0.0, self.epsilon, False)
             # Torch averages the variance with count - 1; Keras with count. What

@@ -18,6 +18,7 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
+from uncrumple.core.naming import to_snake_case
 from uncrumple.layers import symbolic
 from uncrumple.layers.shapes import shape_of
 
@@ -49,6 +50,10 @@ _IN_WORDS = (
         r"there is no axis \2, the tensor has \1",
     ),
     (
+        r"Given groups=.*, expected input\[.*\] to have (\d+) channels, but got (\d+) channels instead",
+        r"the convolution takes \1 channels, and got \2",
+    ),
+    (
         r"Can't call numpy\(\) on Tensor that requires grad.*",
         r"NumPy was used on a tensor, and gradients cannot pass through NumPy",
     ),
@@ -68,10 +73,17 @@ def explained(layer: Any, error: Exception, args: Any) -> Exception | None:
     """
     if symbolic.is_explained(error) or type(error) not in _TYPES or _is_raised_by_user(error):
         return None
+    if any(word in str(error) for word in ("CUDA", "cuDNN", "CUBLAS", "NCCL", "MPS")):
+        return None  # the machine's, not the layer's
     layer, args, building = _innermost(layer, error, args)
     kind = _TYPES[type(error)]
     text = _about_a_signature(layer, str(error)) or _about_shapes(layer, error, args, building)
     return kind(text).with_traceback(error.__traceback__)
+
+
+def _is_operation(layer: Any) -> bool:
+    """Return whether a layer stands for an operator or a torch function in the user's code."""
+    return any(cls.__name__ in ("Operation", "TorchFunction") for cls in type(layer).__mro__)
 
 
 def _about_shapes(layer: Any, error: Exception, args: Any, building: bool) -> str:
@@ -87,7 +99,11 @@ def _about_shapes(layer: Any, error: Exception, args: Any, building: bool) -> st
         expected = f"Expected {'build' if building else 'call'}() to run without an error."
     if "NumPy" in what:
         expected = "Expected torch functions in call()."
-    fix = line_of_the_user(error) or layer.explain_input(shape_of(tree.flatten(args)[0]) if shapes else None)
+    fix = (
+        line_of_the_user(error)
+        or line_of_the_user(error, above=_is_operation(layer))
+        or layer.explain_input(shape_of(tree.flatten(args)[0]) if shapes else None)
+    )
     return explain(f"{layer._label} {doing}{on if shapes else ''}: {what}.", expected, fix)
 
 
@@ -113,6 +129,13 @@ def _about_a_signature(layer: Any, message: str) -> str | None:
             "Expected the shape in the first place, and the name as name=.",
             'self.add_weight(shape=(...), name="...")',
         )
+    found = re.search(r"(?:^|\.)call\(\) missing \d+ required positional arguments?: (.*)", message)
+    if found is not None:
+        return explain(
+            f"{layer._label}: its call() got one argument, and no {found[1]}.",
+            "Expected call() to take all inputs as one: a list, a tuple or a dict.",
+            "def call(self, inputs): x, y = inputs",
+        )
     found = re.search(r"(?:^|\.)(build|call)\(\) takes (\d+) positional arguments? but (\d+) w", message)
     if found is None:
         return None
@@ -126,6 +149,12 @@ def _about_a_signature(layer: Any, message: str) -> str | None:
     else:
         came = f"{takes - 1} argument{'s' * (takes > 2)}, and got {given - 1}"
         names = "self, " + ", ".join(f"{name}_{number + 1}" for number in range(given - 1))
+    if type(layer).__module__.startswith("uncrumple."):
+        return explain(
+            f"{layer._label} takes {came}.",
+            "Expected one tensor, or one list of tensors.",
+            f"{layer.name}(x); Concatenate()([x1, x2]) makes one tensor of two",
+        )
     return explain(
         f"{layer._label}: its {method}() takes {came}.",
         f"Expected {method}() to take what the layer is called on."
@@ -150,9 +179,8 @@ def _innermost(layer: Any, error: Exception, args: Any) -> tuple[Any, Any, bool]
     return layer, args, building
 
 
-def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
-    """Yield (frame, line), the innermost first: those of the error, then those that led to the call."""
-    yield from reversed(list(traceback.walk_tb(error.__traceback__)))
+def _frames_above() -> Iterator[tuple[FrameType, int]]:
+    """Yield (frame, line) of what led here, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame, frame.f_lineno
@@ -164,9 +192,15 @@ def _is_users(frame: FrameType) -> bool:
     return not name.startswith((_PACKAGE, _TORCH, "<frozen")) and "site-packages" not in name
 
 
-def line_of_the_user(error: BaseException) -> str | None:
-    """Return where in the user's own code an error came about, with the source; None if that cannot be read."""
-    for frame, line in _frames(error):
+def line_of_the_user(error: BaseException, *, above: bool = False) -> str | None:
+    """Return where in the user's own code an error came about, with the source; None if that cannot be read.
+
+    Args:
+        error: The error.
+        above: Look at what led here instead: where a layer that the user did not write was called.
+    """
+    frames = _frames_above() if above else reversed(list(traceback.walk_tb(error.__traceback__)))
+    for frame, line in frames:
         if _is_users(frame):
             name = frame.f_code.co_filename
             source = linecache.getline(name, line, frame.f_globals).strip()
@@ -185,20 +219,40 @@ def _is_raised_by_user(error: BaseException) -> bool:
 
 
 def check_tensors(layer: Any, inputs: Any) -> None:
-    """Refuse plain numbers where tensors belong.
+    """Refuse plain numbers, and layers that were not called, where tensors belong.
 
     Raises:
         TypeError: There is one.
     """
-    for leaf in tree.flatten(inputs):
+    leaves = tree.flatten(inputs)
+    for leaf in leaves:
+        if isinstance(leaf, (torch.nn.Module, type)):
+            given = f"the class {leaf.__name__}" if isinstance(leaf, type) else f"the layer {leaf._label}"
+            made = f"{leaf.__name__}(...)" if isinstance(leaf, type) else leaf.name
+            raise TypeError(
+                explain(
+                    f"{layer._label} got {given}.",
+                    "Expected a tensor: what a layer returns when it is called.",
+                    f"{layer.name}({made}(x))",
+                )
+            )
+        if isinstance(leaf, numbers.Number) and any(isinstance(other, torch.Tensor) for other in leaves):
+            raise TypeError(
+                explain(
+                    f"{layer._label} got {leaf!r} among its inputs.",
+                    "Expected tensors, with one row per sample each.",
+                    f"x + {leaf!r} or x * {leaf!r}, for arithmetic with a number",
+                )
+            )
         if isinstance(leaf, (numbers.Number, str)) and not isinstance(leaf, bool):
-            given = repr(inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs)
-            given = given if len(given) < 40 else f"{given[:37]}..."
+            inputs = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
+            given = repr(inputs) if len(repr(inputs)) < 40 else f"{repr(inputs)[:37]}..."
+            row = given if tree.is_nested(inputs) else f"[{given}]"
             raise TypeError(
                 explain(
                     f"{layer._label} got {given}.",
                     "Expected a tensor or an array, with one row per sample.",
-                    f"{layer.name}(np.array([{given}]))" if not isinstance(leaf, str) else "turn text into numbers first",
+                    f"{layer.name}(np.array([{row}]))" if not isinstance(leaf, str) else "turn text into numbers first",
                 )
             )
 
@@ -218,13 +272,14 @@ def no_strangers(layer: Any) -> Iterator[None]:
         symbolic.state.makers = before
     inside = {id(module) for module in layer.modules()}
     for maker in makers:
-        if id(maker) not in inside:
+        if id(maker) not in inside and maker.trainable_weights:
             kind = type(maker).__name__
+            name = to_snake_case(kind)
             raise ValueError(
                 explain(
-                    f"{layer._label} uses {maker._label} in call(), and does not own it: its weights would never be trained.",
+                    f"{layer._label} uses a {kind} in call() that it does not own: its weights would never be trained.",
                     "Expected layers to be made once, in __init__, as attributes.",
-                    f"self.{maker.name} = {kind}(...) in __init__, and self.{maker.name}(...) in call",
+                    f"self.{name} = {kind}(...) in __init__, and self.{name}(...) in call()",
                 )
             )
 
@@ -258,7 +313,9 @@ def init_first(layer: Any, name: str | None = None) -> str:
     """Return the message for a layer whose `super().__init__()` has not run."""
     cls = type(layer)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls.__init__).parameters.values())
-    came = f"its __init__ used '{name}' before super().__init__()" if name else "its __init__ never ran super().__init__()"
+    came = (
+        f"its __init__ used '{name}' before super().__init__()" if name else "its __init__ never ran super().__init__()"
+    )
     return explain(
         f"{cls.__name__}: {came}.",
         "Expected super().__init__() first: it makes room for weights and layers.",

@@ -37,28 +37,22 @@ def _operation(class_name: str, function: Callable[..., Any]) -> type[Operation]
     return made
 
 
-def _reversed(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x1, x2: function(x2, x1)
-
-
 # Keras's names for what Python's operators do; files use these names.
-_NAMED: dict[str, type[Operation]] = {
-    name: _operation(name, function)
-    for name, function in {
-        "Add": lambda x1, x2: x1 + x2,
-        "Subtract": lambda x1, x2: x1 - x2,
-        "Multiply": lambda x1, x2: x1 * x2,
-        "Divide": lambda x1, x2: x1 / x2,
-        "TrueDivide": lambda x1, x2: x1 / x2,
-        "FloorDivide": lambda x1, x2: x1 // x2,
-        "Mod": lambda x1, x2: x1 % x2,
-        "Power": lambda x1, x2: x1**x2,
-        "Matmul": torch.matmul,
-        "Negative": torch.neg,
-        "Absolute": torch.abs,
-        "GetItem": lambda x, key: x[key],
-    }.items()
+_PLAIN: dict[str, Callable[..., Any]] = {
+    "Add": lambda x1, x2: x1 + x2,
+    "Subtract": lambda x1, x2: x1 - x2,
+    "Multiply": lambda x1, x2: x1 * x2,
+    "Divide": lambda x1, x2: x1 / x2,
+    "TrueDivide": lambda x1, x2: x1 / x2,
+    "FloorDivide": lambda x1, x2: x1 // x2,
+    "Mod": lambda x1, x2: x1 % x2,
+    "Power": lambda x1, x2: x1**x2,
+    "Matmul": torch.matmul,
+    "Negative": torch.neg,
+    "Absolute": torch.abs,
+    "GetItem": lambda x, key: x[key],
 }
+_NAMED = {name: _operation(name, function) for name, function in _PLAIN.items()}
 globals().update(_NAMED)  # pickle finds classes by their names in a module
 _BY_FUNCTION: dict[Any, tuple[str, bool]] = {}
 for _keras_name, _names in {

@@ -243,7 +243,9 @@ class Normalization(Layer):
             count = total
         if not count:
             raise ValueError(
-                explain(f"{self._label} got no data in adapt().", "Expected at least one batch.", "layer.adapt(x_train)")
+                explain(
+                    f"{self._label} got no data in adapt().", "Expected at least one batch.", "layer.adapt(x_train)"
+                )
             )
         self.adapt_mean.assign(mean.to(self.adapt_mean.device))
         self.adapt_variance.assign((squares / count).to(self.adapt_variance.device))

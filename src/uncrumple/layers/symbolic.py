@@ -173,7 +173,9 @@ _PLAIN = {
 
 def record_operation(function: Any, args: Any, kwargs: Any) -> Any:
     """Make a layer of a torch function; layers/operation.py puts the real one here."""
-    raise NotImplementedError(explain("Operations are not loaded.", "Expected uncrumple.layers.", "import uncrumple.layers"))
+    raise NotImplementedError(
+        explain("Operations are not loaded.", "Expected uncrumple.layers.", "import uncrumple.layers")
+    )
 
 
 def _no_numbers(tensor: SymbolicTensor, what: str) -> TypeError:
@@ -316,8 +318,8 @@ def run_on_probes(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
                 raise
             try:
                 out = _with_zeros(run, some_args, some_kwargs)
-            except Exception as second:
-                raise second from None
+            except Exception as with_numbers:
+                raise with_numbers from None
             needs_numbers.add(run)
         results.append(out)
         if all(tensor._probes[0].shape == tensor._probes[1].shape for tensor in find(args, kwargs)):
@@ -362,7 +364,7 @@ def _changing_axes(run: Any, one: torch.Tensor, other: torch.Tensor, samples: tu
     found = f"{one.ndim} axes for {samples[0]} samples and {other.ndim} for {samples[1]}"
     return ValueError(
         explain(
-            f"{getattr(run, 'label', 'A function')}: its call() returned {found}.",
+            f"{getattr(run, '_label', 'A function')}: its call() returned {found}.",
             "Expected as many axes whatever the number of samples.",
             "name the axis: x.squeeze(-1) in place of x.squeeze()",
         )

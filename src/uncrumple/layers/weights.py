@@ -357,7 +357,7 @@ class WeightHolder(torch.nn.Module):
         if len(mine) != len(weights):
             raise ValueError(
                 explain(
-                    f"{self._label} has {len(mine)} weights and set_weights got {len(weights)} arrays.",
+                    f"{self._label} has {len(mine)} weights and set_weights got {len(weights)} array{'s' * (len(weights) != 1)}.",
                     "Expected one array per weight, in the order of get_weights().",
                     "build the layer before set_weights()" if not self.built else "set_weights(other.get_weights())",
                 )
@@ -469,5 +469,3 @@ def _numbered(taken: Any, wanted: str) -> str:
     while f"{wanted}_{count}" in taken:
         count += 1
     return f"{wanted}_{count}"
-
-

@@ -82,6 +82,14 @@ class Loss(NamesItsArguments):
         )
 
     def _reduce(self, values: Any, sample_weight: Any, mask: torch.Tensor | None) -> torch.Tensor:
+        if values is None:
+            raise ValueError(
+                explain(
+                    f"The loss '{self.name}' returned None.",
+                    "Expected a tensor: one number per sample, or one number.",
+                    f"return ... as the last line of {self.name}",
+                )
+            )
         own_mask = keras_mask(values)
         values = as_tensor(values, self._torch_dtype)
         if own_mask is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 from uncrumple.kernels import crossentropy as kernels
 from uncrumple.measures.pairing import aligned, as_float, as_tensor, mismatch, pair, pair_labels, pair_one_hot
 
@@ -21,14 +20,10 @@ def _check_axis(owner: str, axis: Any) -> None:
 
 def _warn_one_class(owner: str, y_pred: torch.Tensor, axis: int) -> None:
     if y_pred.dim() and y_pred.shape[axis] == 1:
-        warnings.warn(
-            explain(
-                f"{owner} got y_pred of shape {tuple(y_pred.shape)}: a single class.",
-                "Expected two classes or more; with one, every prediction is right and nothing is learned.",
-                "use loss='binary_crossentropy'",
-            ),
-            UncrumpleWarning,
-            stacklevel=4,
+        warn(
+            f"{owner} got y_pred of shape {tuple(y_pred.shape)}: a single class.",
+            "Expected two classes or more; with one, every prediction is right and nothing is learned.",
+            "use loss='binary_crossentropy'",
         )
 
 

@@ -237,7 +237,8 @@ def weigh(owner: str, values: torch.Tensor, weights: torch.Tensor) -> tuple[torc
                 f"{owner} got sample weights (or a mask) of shape {tuple(weights.shape)} "
                 f"for losses of shape {tuple(values.shape)}.",
                 "Expected one weight per sample, or one per loss.",
-                f"sample_weight of shape {(values.shape[0],)} or {tuple(values.shape)}",
+                f"sample_weight of shape {(values.shape[0],)}"
+                + (f" or {tuple(values.shape)}" if values.dim() > 1 else ""),
             )
         )
     return values * weights, weights

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 from uncrumple.measures.pairing import as_tensor
 from uncrumple.metrics.metric import Metric
 
@@ -117,14 +116,10 @@ class IoU(Metric):
             return torch.ones(truth.shape, dtype=self._torch_dtype, device=truth.device)
         weights = as_tensor(sample_weight, device=truth.device)
         if weights.is_floating_point() and not self._torch_dtype.is_floating_point:
-            warnings.warn(
-                explain(
-                    f"{type(self).__name__} got sample weights that are not whole numbers.",
-                    f"Expected whole numbers, because it counts in {self.dtype}; fractions are cut off.",
-                    f"{type(self).__name__}(..., dtype='float32')",
-                ),
-                UncrumpleWarning,
-                stacklevel=4,
+            warn(
+                f"{type(self).__name__} got sample weights that are not whole numbers.",
+                f"Expected whole numbers, because it counts in {self.dtype}; fractions are cut off.",
+                f"{type(self).__name__}(..., dtype='float32')",
             )
         weights = weights.to(self._torch_dtype).reshape(-1) if weights.dim() else weights.to(self._torch_dtype)
         return weights.expand(truth.shape)

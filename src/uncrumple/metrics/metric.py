@@ -137,7 +137,7 @@ class Metric(NamesItsArguments):
         if "_variables" not in self.__dict__:
             raise RuntimeError(
                 explain(
-                    f"{type(self).__name__} made a variable before the metric itself was made.",
+                    f"{type(self).__name__}: its __init__ never ran super().__init__(), or not first.",
                     "Expected super().__init__() to be called first.",
                     "super().__init__(name=name)  as the first line of __init__",
                 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 
 from uncrumple import measures
-from uncrumple.core.errors import UncrumpleWarning, explain, unknown_name
+from uncrumple.core.errors import explain, unknown_name, warn
 from uncrumple.core.variable import Variable
 from uncrumple.measures.pairing import as_tensor, pair
 from uncrumple.measures.regression import cosine
@@ -266,14 +265,10 @@ class R2Score(Metric):
     def _adjusted(self, scores: torch.Tensor) -> torch.Tensor:
         left = self.num_samples - self.num_regressors - 1.0
         if self._seen - self.num_regressors - 1 <= 0:
-            warnings.warn(
-                explain(
-                    f"R2Score has seen {self._seen} values and num_regressors={self.num_regressors}.",
-                    "Expected more values than input features; the plain score is returned.",
-                    "R2Score(num_regressors=0), or more data",
-                ),
-                UncrumpleWarning,
-                stacklevel=3,
+            warn(
+                f"R2Score has seen {self._seen} values and num_regressors={self.num_regressors}.",
+                "Expected more values than input features; the plain score is returned.",
+                "R2Score(num_regressors=0), or more data",
             )
         return torch.where(left > 0, 1.0 - (1.0 - scores) * (self.num_samples - 1.0) / left, scores)
 

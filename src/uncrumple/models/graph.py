@@ -309,14 +309,23 @@ class Graph:
             if missing:
                 raise ValueError(
                     explain(
-                        f"Model '{self.name}' got inputs named {sorted(inputs)}; '{missing[0]}' is missing.",
-                        f"Expected: {names}.",
+                        f"Model '{self.name}' got inputs named {', '.join(map(repr, sorted(inputs)))}; "
+                        f"'{missing[0]}' is missing.",
+                        f"Expected inputs named {', '.join(map(repr, names))}.",
                         f"{{{', '.join(repr(name) + ': ...' for name in names)}}}",
                     )
                 )
-            flat = [inputs[name] for name in names]
+            flat = [leaf for name in names for leaf in tree.flatten(inputs[name])]
         else:
             flat = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if any(isinstance(leaf, (int, float)) for leaf in flat):
+            raise TypeError(
+                explain(
+                    f"Model '{self.name}' got a list of numbers.",
+                    "Expected a tensor or an array, with one row per sample.",
+                    f"{self.name}(np.array(...)), or {self.name}.predict(...), which takes lists",
+                )
+            )
         if len(flat) != len(self.flat_inputs):
             wanted = [f"{name} {tensor.shape}" for name, tensor in zip(self.input_names, self.flat_inputs)]
             raise ValueError(

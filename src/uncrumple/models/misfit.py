@@ -35,7 +35,9 @@ def _fix(wanted: tuple[int | None, ...], given: tuple[int, ...], x: str) -> str:
         if len(sample) > 1 and sample[1:] == given[1:]:
             return f"Input({sample[1:]}): Input takes the shape of one sample, without the number of samples"
         if wanted[-1] == 3 and _fits(sample[:-1], given[1:]):
-            return f"{x} = np.stack([{x}] * 3, axis=-1) for grey images, or build the model with Input({(*given[1:], 1)})"
+            return (
+                f"{x} = np.stack([{x}] * 3, axis=-1) for grey images, or build the model with Input({(*given[1:], 1)})"
+            )
         if None not in sample and math.prod(given[1:]) == math.prod(sample):  # type: ignore[arg-type]
             return f"{x} = {x}.reshape({(-1, *sample)})"
         return f"add the missing axis, or build the model with {new_input}"

@@ -129,7 +129,7 @@ class Model(Layer, loop.Steps):
             return super().__call__(*args, **kwargs)
         if self._seen_losses != Added.count:
             self._clear_losses()
-            self._seen_losses = Added.count
+            self.__dict__["_seen_losses"] = Added.count  # nn.Module's way to set an attribute is long
         calls.inside = True
         try:
             return super().__call__(*args, **kwargs)
@@ -254,7 +254,7 @@ class Model(Layer, loop.Steps):
         """Names of the outputs: the keys of a dict, else the layers that made them."""
         if self._graph is None:
             return None
-        if isinstance(self._graph.outputs, dict):
+        if isinstance(self._graph.outputs, dict) and len(self._graph.outputs) == len(self._graph.flat_outputs):
             return sorted(self._graph.outputs)
         return [tensor.keras_history[0].name for tensor in self._graph.flat_outputs]
 
@@ -521,7 +521,9 @@ class Model(Layer, loop.Steps):
             validation.to(device)
             checks.check_data(self, validation, "validation x", "validation y")
         if learn and hasattr(self.optimizer, "build") and not getattr(self.optimizer, "built", False):
-            self.optimizer.build(self.trainable_variables)
+            weights = self.trainable_variables
+            if weights:  # a model with a train_step of its own may make them there
+                self.optimizer.build(weights)
         self._regularized = None
         self._metrics_cache = None
         self._metrics_cache = self.metrics
@@ -638,7 +640,7 @@ class Model(Layer, loop.Steps):
         """Return logs as Keras lists them: by the metrics' own names as they stand in `metrics`, then the rest by name."""
         names = []
         for metric in self.metrics:
-            inner = metric.metrics if metric is self._compile_metrics else [metric]
+            inner = metric.metrics if isinstance(metric, CompiledMetrics) else [metric]
             names += [one.name for one in inner]
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]

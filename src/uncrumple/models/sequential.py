@@ -70,10 +70,16 @@ class Sequential(Model):
         if isinstance(layer, torch.nn.Module) and not isinstance(layer, Layer):
             layer = TorchModuleWrapper(layer)
         if not isinstance(layer, Layer):
-            wrong = f"the class {layer.__name__}" if isinstance(layer, type) else f"{layer!r}, a {type(layer).__name__}"
+            wrong = f"{layer!r}, of type {type(layer).__name__}"
+            if isinstance(layer, type):
+                wrong = f"the class {layer.__name__}"
+            elif layer is None or isinstance(layer, (list, tuple)):
+                wrong = "None" if layer is None else f"a {type(layer).__name__} with {len(layer)} entries"
             fix = 'model.add(Dense(10, activation="relu"))'
             if isinstance(layer, type):
                 fix = f"{layer.__name__}(...), with brackets and its arguments"
+            elif isinstance(layer, (list, tuple)):
+                fix = "one flat list: Sequential([..., ...])"
             elif isinstance(layer, str) and layer in registry.builtins("activations"):
                 fix = f"Activation({layer!r})"
             raise TypeError(explain(f"Sequential '{self.name}' got {wrong}.", "Expected a layer.", fix))

@@ -261,7 +261,7 @@ def _first(loading: _Loading) -> str:
     """Return in one line what is wrong with the first part that does not fit."""
     part, error = next(iter(loading.failed.values()))
     line = str(error).split("\n")[0]
-    return line if is_explained(error) else f"{getattr(part, 'label', part)}: {type(error).__name__}: {line}"
+    return line if is_explained(error) else f"{getattr(part, '_label', part)}: {type(error).__name__}: {line}"
 
 
 def _names(loading: _Loading) -> str:

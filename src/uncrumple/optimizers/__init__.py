@@ -91,9 +91,11 @@ def get(identifier: Any) -> Any:
     is_class = isinstance(identifier, type)
     raise ValueError(
         explain(
-            f"The optimizer is {identifier!r} ({type(identifier).__name__}).",
+            f"The optimizer is the class {identifier.__name__}."
+            if is_class
+            else f"The optimizer is {identifier!r}, of type {type(identifier).__name__}.",
             "Expected a name, a config, or an optimizer.",
-            f"{identifier.__name__}()" if is_class else "optimizer='adam', or optimizer=Adam(0.001)",
+            f"optimizer={identifier.__name__}()" if is_class else "optimizer='adam', or optimizer=Adam(0.001)",
         )
     )
 

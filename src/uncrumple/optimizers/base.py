@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from torch.autograd import profiler
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from uncrumple.core import registry
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 from uncrumple.optimizers import checks, clipping
 from uncrumple.optimizers.state import OptimizerState, Tensors
 
@@ -196,14 +195,10 @@ class Optimizer(OptimizerState):
         new = [name for name in missing if name not in self._warned]
         if new:
             self._warned.update(new)
-            warnings.warn(
-                explain(
-                    f"No gradient reached these weights: {', '.join(new)}.",
-                    "Expected the loss to depend on every trainable weight; these stay as they are.",
-                    "leave them out of the model, freeze them (trainable = False), or use their layer's output",
-                ),
-                UncrumpleWarning,
-                stacklevel=4,
+            warn(
+                f"No gradient reached these weights: {', '.join(new)}.",
+                "Expected the loss to depend on every trainable weight; these stay as they are.",
+                "leave them out of the model, freeze them (trainable = False), or use their layer's output",
             )
         self._apply(gradients, tuple(place for place, gradient in pairs if gradient is not None))
 

@@ -150,9 +150,11 @@ def learning_rate(owner: str, value: Any, *, whole_numbers: bool = False) -> flo
     if whole_numbers and _is_one_number(value):
         value = float(value)
     if isinstance(value, (float, np.floating)):
-        return float(number(owner, "learning_rate", value, 0.0, example=0.001))
+        return float(number(owner, "learning_rate", value, 0.0, example=abs(value) if 0 < -value <= 1 else 0.001))
     is_number = _is_one_number(value) and float(value) >= 0
     fix = f"learning_rate={float(value):g}" if is_number else "learning_rate=0.001"
+    if isinstance(value, str) and value.replace(".", "", 1).isdigit():
+        fix = f"learning_rate={float(value)}"
     if is_number and float(value).is_integer():
         fix = f"learning_rate={float(value)}"
     elif isinstance(value, type):

@@ -7,7 +7,6 @@ weight), and as lists with one tensor per weight, which one fused call updates.
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from uncrumple import initializers
-from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.core.errors import explain, warn
 from uncrumple.core.naming import auto_name
 from uncrumple.core.quick_torch import without_compiler
 from uncrumple.core.variable import Variable
@@ -418,16 +417,12 @@ class OptimizerState(torch.optim.Optimizer):
         """Take every variable from `store`; a store of another size is left alone, with a warning."""
         variables = self.variables
         if len(store) != len(variables):
-            warnings.warn(
-                explain(
-                    f"The file holds {len(store)} variables for '{self.name}', which has {len(variables)}.",
-                    "Expected as many; the optimizer starts afresh.",
-                    "optimizer.build(model.trainable_variables) before loading"
-                    if not self.built
-                    else "compile the model with the optimizer and settings it was saved with",
-                ),
-                UncrumpleWarning,
-                stacklevel=2,
+            warn(
+                f"The file holds {len(store)} variables for '{self.name}', which has {len(variables)}.",
+                "Expected as many; the optimizer starts afresh.",
+                "optimizer.build(model.trainable_variables) before loading"
+                if not self.built
+                else "compile the model with the optimizer and settings it was saved with",
             )
             return
         for place, variable in enumerate(variables):

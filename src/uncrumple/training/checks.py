@@ -26,7 +26,7 @@ from uncrumple.training.data_checks import (
     try_out,
     warn_if_unscaled,
 )
-from uncrumple.training.target_checks import check_output_rank, check_targets, try_loss, try_metrics
+from uncrumple.training.target_checks import check_targets, try_loss, try_metrics
 
 # --- compile ---------------------------------------------------------------------------
 
@@ -54,7 +54,9 @@ def check_identifiers(optimizer: Any, loss: Any, metrics: Any, weighted_metrics:
             shown = repr(given) if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
             raise ValueError(explain(f"compile got {argument}={shown}.", "Expected a list.", f"{argument}=[{shown}]"))
         for one in tree.flatten(given):
-            if isinstance(one, str) and one.lower() not in shaped:
+            if isinstance(one, str) and one.lower() in shaped:
+                continue
+            if isinstance(one, str) or not (one is None or callable(one)):
                 metrics_room.get(one)
 
 
@@ -102,7 +104,7 @@ def check_arguments(method: str, **given: Any) -> None:
             )
         )
     listed = isinstance(frequency, (list, tuple, set, range))
-    if not listed and not (isinstance(frequency, numbers.Integral) and frequency >= 1):
+    if not listed and not (isinstance(frequency, numbers.Integral) and int(frequency) >= 1):
         raise ValueError(
             explain(
                 f"{method} got validation_freq={frequency!r}.",
@@ -116,7 +118,7 @@ def _check_whole(method: str, name: str, value: Any) -> None:
     least, example = _WHOLE[name]
     if value is None and name not in ("epochs", "initial_epoch"):
         return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
         try:
             meant = int(float(value))
         except (TypeError, ValueError):
@@ -221,17 +223,25 @@ def check_data(model: Any, batches: Any, x_name: str = "x", y_name: str = "y", *
     check_finite(whole[1], y_name, together)
     check_finite(whole[2], "sample_weight")
     check_weights(whole[2])
+    if _has_steps_only(model):
+        return
     if model._graph is not None:
         model._graph.arrange(x, x_name, getattr(batches, "samples", None))
     y_pred = try_out(model, x)
     check_embeddings(model, whole[0], x_name)
+    training = x_name == "x"  # what is wrong with the model is said once, not for the validation data again
     if key not in known:
         check_gradients(model, x)
-        warn_if_unscaled(model, whole[0], x_name)
+        if training or not known.get("unscaled"):
+            known["unscaled"] = warn_if_unscaled(model, whole[0], x_name)
     if y is not None and model._compile_loss is not None:
-        _check_with_targets(model, whole[1], y, y_pred, x, sample_weight, y_name, new=key not in known)
+        _build_compiled(model, y, y_pred)
+        check_targets(model, whole[1], y_pred, x, y_name, new=key not in known and training)
+        if key not in known:
+            try_loss(model, y, y_pred, sample_weight)
+            try_metrics(model, y, y_pred)
     elif y is None and model._compile_loss is not None and type(model).train_step is _default_step():
-        fix = "model.fit(x, y, ...)" if x_name == "x" else "validation_data=(x_validation, y_validation)"
+        fix = "pass y too, as in model.fit(x, y)" if x_name == "x" else "validation_data=(x_validation, y_validation)"
         raise ValueError(
             explain(
                 f"No targets came with {x_name}, and the model was compiled with a loss.",
@@ -242,27 +252,26 @@ def check_data(model: Any, batches: Any, x_name: str = "x", y_name: str = "y", *
     known[key] = True
 
 
-def _check_with_targets(
-    model: Any, whole: Any, y: Any, y_pred: Any, x: Any, sample_weight: Any, y_name: str, *, new: bool
-) -> None:
-    meta_y = tree.map_structure(lambda leaf: None if leaf is None else leaf.to("meta"), y)
-    check_output_rank(model, y_pred, whole, y_name)
-    if not model._compile_loss.built:
-        model._compile_loss.build(meta_y, y_pred)
-    metrics = model._compile_metrics
-    if metrics is not None and not metrics.built:
-        metrics.build(meta_y, y_pred)
-    check_targets(model, whole, y_pred, x, y_name, new=new)
-    if new:
-        try_loss(model, y, y_pred, sample_weight)
-        if metrics is not None:
-            try_metrics(model, y, y_pred)
+def _build_compiled(model: Any, y: Any, y_pred: Any) -> None:
+    """Settle which loss and which metrics belong to which output."""
+    meta = tree.map_structure(lambda leaf: None if leaf is None else leaf.to("meta"), y)
+    for compiled in (model._compile_loss, model._compile_metrics):
+        if compiled is not None and not compiled.built:
+            compiled.build(meta, y_pred)
 
 
 def _default_step() -> Any:
     from uncrumple.training.loop import Steps
 
     return Steps.train_step
+
+
+def _has_steps_only(model: Any) -> bool:
+    """Return whether a model has a `train_step` or `test_step` of its own and no `call`, as a GAN or an autoencoder may."""
+    from uncrumple.training.loop import Steps
+
+    own_steps = type(model).train_step is not Steps.train_step or type(model).test_step is not Steps.test_step
+    return own_steps and model._graph is None and type(model).call.__module__ == "uncrumple.models.model"
 
 
 def check_inputs_of(model: Any, batches: Any) -> None:

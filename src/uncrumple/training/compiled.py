@@ -19,7 +19,15 @@ from uncrumple.core.errors import closest, explain, one_of
 
 
 def names_of_outputs(y_pred: Any, output_names: list[str] | None) -> list[str | None]:
-    """Return the names of the outputs, in the order of `by_output`; None for outputs without names."""
+    """Return the names of the outputs, in the order of `by_output`; None for outputs without names.
+
+    Outputs in structures within structures are named by the way to them: `"head/dense_1"`.
+    """
+    ways = tree.paths(y_pred)
+    if max(len(way) for way in ways) > 1:
+        own = output_names if output_names and len(output_names) == len(ways) else [str(way[-1]) for way in ways]
+        ends = [name if isinstance(way[-1], int) else way[-1] for way, name in zip(ways, own)]
+        return ["/".join(map(str, (*way[:-1], end))) for way, end in zip(ways, ends)]
     if isinstance(y_pred, dict):
         if output_names and set(output_names) == set(y_pred):
             return list(output_names)
@@ -28,6 +36,11 @@ def names_of_outputs(y_pred: Any, output_names: list[str] | None) -> list[str | 
     if output_names and len(output_names) == count:
         return list(output_names)
     return [None] * count
+
+
+def _are_ways(names: list[Any]) -> bool:
+    """Return whether outputs lie in structures within structures; names of layers have no slash."""
+    return any(name is not None and "/" in name for name in names)
 
 
 def _shown(names: list[Any]) -> list[str]:
@@ -43,6 +56,8 @@ def _free(name: str, taken: Counter[str]) -> str:
 
 def by_output(structure: Any, names: list[Any]) -> list[Any]:
     """Return a structure of targets, predictions or weights as a list in the order of `names`."""
+    if _are_ways(names) and tree.is_nested(structure):
+        return tree.flatten(structure)
     if isinstance(structure, dict) and any(name is not None for name in names):
         return [structure.get(name) for name in names]
     if tree.is_nested(structure):
@@ -150,7 +165,7 @@ class CompiledLoss:
         targets = targets_by_output(y_true, self._names, given)
         predictions = by_output(y_pred, self._names)
         order = list(range(count))
-        if isinstance(y_pred, dict) and isinstance(self.loss, dict):
+        if isinstance(y_pred, dict) and isinstance(self.loss, dict) and set(self.loss) <= set(self._names):
             order = [self._names.index(name) for name in self.loss]
         order = [index for index in order if given[index] is not None]
         seen: Counter[str] = Counter()
@@ -292,6 +307,9 @@ class CompiledMetrics(metrics_room.Metric):
 
 def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
     """Return one entry per output for a value that is given once, as a list, or as a dict."""
+    by_way = isinstance(given, dict) and set(given) <= set(names)
+    if _are_ways(names) and tree.is_nested(given) and not by_way:
+        given = tree.flatten(given)
     if isinstance(given, dict):
         known = [name for name in names if name is not None]
         for name in given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -44,8 +45,9 @@ def check_finite(structure: Any, name: str, others: str = "") -> None:
         if count > 1:
             rows = int(bad.reshape(bad.shape[0], -1).any(1).sum())
             place += f"; {count} such values in {rows} of {leaf.shape[0]} rows"
-            if leaf.ndim == 2:
-                place += f", in {_listed(bad.any(0).nonzero()[:, 0].tolist(), columns)}"
+            touched = bad.any(0).nonzero()[:, 0].tolist() if leaf.ndim == 2 else []
+            if len(touched) > 1:
+                place += f", in {_listed(touched, columns)}"
         finite = f"np.isfinite({code(shown)})"
         if leaf.ndim == 2:
             finite += ".all(axis=1)"
@@ -66,7 +68,7 @@ def check_finite(structure: Any, name: str, others: str = "") -> None:
 
 def _listed(columns: list[int], names: Any) -> str:
     shown = [str(column) if names is None else repr(names[column]) for column in columns[:5]]
-    return f"column{'s' * (len(columns) != 1)} {', '.join(shown)}" + (", ..." if len(columns) > 5 else "")
+    return f"columns {', '.join(shown)}" + (", ..." if len(columns) > 5 else "")
 
 
 def check_weights(structure: Any) -> None:
@@ -83,8 +85,9 @@ def check_weights(structure: Any) -> None:
             )
 
 
-def warn_if_unscaled(model: Any, structure: Any, name: str) -> None:
-    """Warn about images whose numbers run to 255 and that nothing scales down."""
+def warn_if_unscaled(model: Any, structure: Any, name: str) -> bool:
+    """Warn about images whose numbers run to 255 and that nothing scales down; return whether there are any."""
+    found = False
     for leaf in tree.flatten(structure):
         if (
             leaf is None
@@ -97,11 +100,13 @@ def warn_if_unscaled(model: Any, structure: Any, name: str) -> None:
         low, high = float(part.min()), float(part.max())
         whole = not part.is_floating_point() or bool((part == part.round()).all())
         if low >= 0 and 128 <= high <= 255 and whole and not starts_with_scaling(model):
+            found = True
             warn(
                 f"{name} of shape {tuple(leaf.shape)} holds whole numbers from {low:g} to {high:g}: unscaled images?",
                 "Expected numbers of about 0 to 1; larger ones make training slow or unstable.",
                 f"{code(name)} = {code(name)} / 255, or Rescaling(1 / 255) as the first layer",
             )
+    return found
 
 
 # --- the model on this data -------------------------------------------------------------------
@@ -178,44 +183,59 @@ def check_gradients(model: Any, x: Any) -> None:
 # --- indices ----------------------------------------------------------------------------------
 
 
+# {model: {kinds of inputs: the views of them that its Embeddings are given}}
+_known_views: weakref.WeakKeyDictionary[Any, dict[Any, list[Any]]] = weakref.WeakKeyDictionary()
+
+
 def check_embeddings(model: Any, structure: Any, name: str) -> None:
     """Refuse indices that an Embedding which is given an input, or a part of one, does not have."""
     embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, Embedding)]
     if not embeddings:
         return
     whole = tree.flatten(structure) if model._graph is None else model._graph.match(structure)
+    whole = [leaf.contiguous() for leaf in whole]
+    kinds = (tuple((leaf.shape[1:], leaf.dtype) for leaf in whole), tuple(map(id, embeddings)))
+    known = _known_views.setdefault(model, {})
+    if kinds not in known:
+        known[kinds] = _find_views(model, structure, whole, embeddings)
+    for number, place, shape, strides, offset in known[kinds]:
+        leaf = whole[place]
+        view = leaf.as_strided((len(leaf), *shape), strides, leaf.storage_offset() + offset)
+        which = name if len(whole) == 1 or model._graph is None else f"{name}['{model._graph.input_names[place]}']"
+        _check_indices(embeddings[number], view, which)
+
+
+def _find_views(model: Any, structure: Any, whole: list[torch.Tensor], embeddings: list[Embedding]) -> list[Any]:
+    """Return which part of which input each Embedding is given, as (its number, input, shape, strides, offset).
+
+    The model is run on two samples without numbers: an Embedding that is
+    given a view of an input shares its memory, so to speak.
+    """
     few = [leaf[:2] for leaf in whole]
     few = _on_meta(few if model._graph is None else model._graph.arrange(few))
-    seen: list[tuple[Embedding, torch.Tensor]] = []
+    seen: list[tuple[int, Any]] = []
 
-    def see(layer: Embedding) -> Callable[..., None]:
-        return lambda module, args: seen.append((layer, args[0]))
+    def see(number: int) -> Callable[..., None]:
+        return lambda module, args: seen.append((number, args[0] if args else None))
 
-    hooks = [layer.register_forward_pre_hook(see(layer)) for layer in embeddings]
-    given = few if model._graph is not None else tree.pack(structure, few)
+    hooks = [layer.register_forward_pre_hook(see(number)) for number, layer in enumerate(embeddings)]
     try:
         with _in_eval_mode(model), symbolic.probing():
-            model(given)
+            model(few if model._graph is not None else tree.pack(structure, few))
     except Exception:
-        pass  # what came after the Embedding is not of interest here
+        pass  # what comes after the Embeddings is not of interest here
     finally:
         for hook in hooks:
             hook.remove()
-    for layer, part in seen:
-        for leaf, start in zip(whole, few):
-            view = _same_view(leaf, start, part)
-            if view is not None:
-                _check_indices(layer, view, name)
-
-
-def _same_view(whole: torch.Tensor, start: torch.Tensor, part: Any) -> torch.Tensor | None:
-    """Return of `whole` what `part` is of `start`, its first rows on `meta`; None if it is no part of it."""
-    if not isinstance(part, torch.Tensor) or not part.is_meta or part.ndim == 0 or len(part) != len(start):
-        return None
-    if part.untyped_storage()._cdata != start.untyped_storage()._cdata:
-        return None
-    whole = whole.contiguous()
-    return whole.as_strided((len(whole), *part.shape[1:]), part.stride(), part.storage_offset())
+    found = []
+    for number, part in seen:
+        for place, start in enumerate(few):
+            if not isinstance(part, torch.Tensor) or not part.is_meta or part.ndim == 0 or len(part) != len(start):
+                continue
+            if part.untyped_storage()._cdata == start.untyped_storage()._cdata:
+                offset = part.storage_offset() - start.storage_offset()
+                found.append((number, place, tuple(part.shape[1:]), part.stride(), offset))
+    return found
 
 
 def _check_indices(layer: Embedding, indices: torch.Tensor, name: str) -> None:
@@ -230,6 +250,6 @@ def _check_indices(layer: Embedding, indices: torch.Tensor, name: str) -> None:
         explain(
             f"{name} holds {bad} in row {row}, and {layer._label} has {rows} rows.",
             f"Expected whole numbers from 0 to {rows - 1}.",
-            fix if low >= 0 else f"number what {name} stands for from 0: {code(name)} - ({low})",
+            fix if low >= 0 else f"count from 0: {code(name)} + {-low}",
         )
     )

@@ -16,6 +16,10 @@ from uncrumple.training.last_layer import activation_of_output, last_layer, type
 
 _CROSSENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
 _OF_NUMBERS = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "huber", "log_cosh")
+_OF_EQUAL_SHAPES = (
+    *("mean_squared_logarithmic_error", "poisson", "kl_divergence", "cosine_similarity", "hinge", "squared_hinge"),
+    *("categorical_hinge", "binary_focal_crossentropy", "categorical_focal_crossentropy", "dice", "tversky"),
+)
 _NO_PROBABILITIES = ("linear", "relu", "tanh", "leaky_relu", "elu", "gelu", "selu", "silu", "swish")
 # What an activation can give at least and at most.
 _REACH = {
@@ -35,28 +39,6 @@ _FEW = 0.1
 def code(name: str) -> str:
     """Return the name of data as it could be typed: `validation_y` for "validation y"."""
     return name.replace(" ", "_")
-
-
-def check_output_rank(model: Any, y_pred: Any, y: Any, y_name: str) -> None:
-    """Find the forgotten Flatten: one answer per sample wanted, a grid of answers given."""
-    if tree.is_nested(y_pred) or tree.is_nested(y):
-        return
-    if y_pred.ndim <= 2 or y.ndim > 2 or y.ndim >= y_pred.ndim or y.shape[1:] == y_pred.shape[1:-1]:
-        return
-    layers = [] if model._graph is None else model._graph.layers
-    sequences = [layer for layer in layers if getattr(layer, "return_sequences", False)]
-    before = last_layer(model, 0) or "the last Dense"
-    fix = f"add Flatten() before {before}"
-    if sequences and y_pred.ndim == 3:
-        fix = f"leave out return_sequences=True in {sequences[-1]._label}, or {fix}"
-    raise ValueError(
-        explain(
-            f"The model's output has shape {(None, *tuple(y_pred.shape)[1:])}, and {y_name} has shape "
-            f"{tuple(y.shape)}: one answer per sample.",
-            f"Expected an output of shape {(None, y_pred.shape[-1])}.",
-            fix,
-        )
-    )
 
 
 def try_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
@@ -98,6 +80,8 @@ def try_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
 def try_metrics(model: Any, y: Any, y_pred: Any) -> None:
     """Run each metric on one batch of made-up predictions, and reset it."""
     compiled = model._compile_metrics
+    if compiled is None:
+        return
     names = names_of_outputs(y_pred, model.output_names)
     targets, outputs = targets_by_output(y, names, model._compile_loss._given), by_output(y_pred, names)
     for index, metric, name, _ in compiled._entries:
@@ -135,10 +119,10 @@ def _failed(what: str, name: str, y: Any, y_pred: Any, error: Exception) -> Exce
     kind = type(error) if type(error) in (TypeError, ValueError, AttributeError, IndexError) else ValueError
     return kind(
         explain(
-            f"The {what} '{name}' failed on y of shape {shapes[0]} and an output of shape {shapes[1]}: "
+            f"The {what} '{name}' failed on y of shape {shapes[0]} and y_pred of shape {shapes[1]}: "
             f"{failures.in_words(error)}.",
             f"Expected a {what} that works for these shapes.",
-            failures.line_of_the_user(error) or f"check which {what} goes with this output",
+            failures.line_of_the_user(error) or f"check whether this {what} goes with this output",
         )
     ).with_traceback(error.__traceback__)
 
@@ -156,13 +140,15 @@ def check_targets(model: Any, y: Any, y_pred: Any, x: Any, y_name: str, *, new: 
             continue
         where = y_name if len(names) == 1 else f"{y_name}[{index if names[index] is None else repr(names[index])}]"
         kind = _kind(loss)
+        if kind in _CROSSENTROPIES or kind in _OF_NUMBERS or kind in _OF_EQUAL_SHAPES:
+            _check_rank(model, index, target, output, where)
         if kind == "sparse_categorical_crossentropy":
             _check_class_numbers(target, output, where, loss)
         elif kind == "categorical_crossentropy":
             _check_one_hot(target, output, where)
         elif kind == "binary_crossentropy":
             _check_binary(target, output, where)
-        elif kind is not None:
+        elif kind in _OF_NUMBERS or kind in _OF_EQUAL_SHAPES:
             _check_same_shape(target, output, where, kind)
         if new and kind is not None:
             found = activation_of_output(model, index, x if len(names) == 1 else None)
@@ -178,6 +164,26 @@ def _kind(loss: Any) -> str | None:
     function = getattr(loss, "fn", None)
     name = getattr(function, "__name__", None)
     return name if getattr(function, "__module__", "").startswith("uncrumple.") else None
+
+
+def _check_rank(model: Any, index: int, y: torch.Tensor, y_pred: torch.Tensor, y_name: str) -> None:
+    """Find the forgotten Flatten: one answer per sample wanted, a grid of answers given."""
+    if y_pred.ndim <= 2 or y.ndim > 2 or y.ndim >= y_pred.ndim or y.shape[1:] == y_pred.shape[1:-1]:
+        return
+    layers = [] if model._graph is None else model._graph.layers
+    sequences = [layer for layer in layers if getattr(layer, "return_sequences", False)]
+    before = last_layer(model, index) or "the last Dense"
+    fix = f"add Flatten() before {before}"
+    if sequences and y_pred.ndim == 3:
+        fix = f"leave out return_sequences=True in {sequences[-1]._label}, or {fix}"
+    raise ValueError(
+        explain(
+            f"The model's output has shape {(None, *tuple(y_pred.shape)[1:])}, and {y_name} has shape "
+            f"{tuple(y.shape)}: one answer per sample.",
+            f"Expected an output of shape {(None, y_pred.shape[-1])}.",
+            fix,
+        )
+    )
 
 
 def _check_same_shape(y: torch.Tensor, output: torch.Tensor, where: str, kind: str) -> None:
