@@ -241,7 +241,7 @@ def momentum_above_one(keras):
     ValueError,
     "optimizer",
     """
-    The optimizer is 0.001 (float).
+    The optimizer is 0.001, of type float.
     Expected a name, a config, or an optimizer.
     Fix: optimizer='adam', or optimizer=Adam(0.001)
     """,

@@ -293,7 +293,7 @@ def empty_data_in_predict(keras):
     """
     No targets came with x, and the model was compiled with a loss.
     Expected y, the right answers.
-    Fix: model.fit(x, y, ...)
+    Fix: pass y too, as in model.fit(x, y)
     """,
 )
 def forgotten_y(keras):
@@ -543,9 +543,9 @@ def dates_in_x(keras):
     ValueError,
     "x",
     """
-    x is of type int.
+    x is the number 5.
     Expected an array, a tensor, a data frame, a data set, or a list or dict of arrays.
-    Fix: np.asarray(x), if it stands for numbers
+    Fix: x = np.array([...]), one row per sample
     """,
 )
 def one_number_as_x(keras):

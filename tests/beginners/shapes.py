@@ -491,7 +491,7 @@ def a_class_in_place_of_a_layer(keras):
     TypeError,
     "relu",
     """
-    Sequential 'sequential' got 'relu', a str.
+    Sequential 'sequential' got 'relu', of type str.
     Expected a layer.
     Fix: Activation('relu')
     """,

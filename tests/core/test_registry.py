@@ -63,7 +63,7 @@ def test_get():
     assert isinstance(registry.get("thing", keras.layers.Flatten, table), keras.layers.Flatten)
     with pytest.raises(ValueError, match="Unknown thing: 'rleu'"):
         registry.get("thing", "rleu", table)
-    with pytest.raises(TypeError, match="The thing is 5, a int"):
+    with pytest.raises(TypeError, match="The thing is 5, of type int"):
         registry.get("thing", 5, table)
     with custom_object_scope({"mine": keras.activations.tanh}):
         assert registry.get("thing", "mine", table) is keras.activations.tanh

@@ -145,7 +145,7 @@ def test_small_questions():
     ("value", "words"),
     [
         ("words", "'words'"),
-        (5, "int"),
+        (5, "the number 5"),
         (object(), "x is of type object"),
         ([], "x is empty: []."),
         ([[1, 2], [3]], "from 1 to 2."),

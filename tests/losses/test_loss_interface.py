@@ -136,7 +136,7 @@ def test_weights_that_fit_nothing():
     assert str(caught.value).splitlines() == [
         "mean_squared_error got sample weights (or a mask) of shape (3,) for losses of shape (4,).",
         "Expected one weight per sample, or one per loss.",
-        "Fix: sample_weight of shape (4,) or (4,)",
+        "Fix: sample_weight of shape (4,)",
     ]
 
 

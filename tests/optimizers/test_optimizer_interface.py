@@ -535,9 +535,9 @@ def test_unknown_name(wrong):
 
 
 def test_a_class_is_not_an_optimizer():
-    with pytest.raises(ValueError, match=r"Fix: Adam\(\)"):
+    with pytest.raises(ValueError, match=r"Fix: optimizer=Adam\(\)"):
         optimizers.get(Adam)
-    with pytest.raises(ValueError, match=r"The optimizer is 3 \(int\)"):
+    with pytest.raises(ValueError, match=r"The optimizer is 3, of type int"):
         optimizers.get(3)
 
 

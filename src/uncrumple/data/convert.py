@@ -63,6 +63,8 @@ def to_tensors(structure: Any, argument: str) -> Any:
             return to_tensor(_from_list(structure, argument), argument)
     shown = f"the text {structure!r}" if isinstance(structure, str) else f"of type {type(structure).__name__}"
     fix = f"np.asarray({argument}), if it stands for numbers"
+    if isinstance(structure, numbers.Number):
+        shown, fix = f"the number {structure!r}", f"{argument.replace(' ', '_')} = np.array([...]), one row per sample"
     if hasattr(structure, "toarray"):
         fix = f"{argument}.toarray(), which writes the zeros out"
     if isinstance(structure, str):
