@@ -10,6 +10,9 @@ import torch
 
 torch.set_num_threads(1)
 
+# Tables that tests/test_mistakes.py reads, once: there are no doctests to find in them.
+collect_ignore_glob = ["beginners/*.py"]
+
 
 @pytest.fixture(autouse=True)
 def _seed():
