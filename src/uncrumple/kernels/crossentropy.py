@@ -18,6 +18,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from uncrumple.kernels.transforms import transformed
+
 EPSILON = 1e-7
 _LOW, _HIGH = EPSILON, 1.0 - EPSILON
 # No label has this number: a label that is out of range is an error, whatever torch's own default ignores.
@@ -51,7 +53,7 @@ def sparse_from_probabilities(labels: torch.Tensor, probabilities: torch.Tensor,
         probabilities: (..., classes), zero or more; rows need not sum to 1.
         mean: One number in place of one per row.
     """
-    if probabilities.requires_grad and torch.is_grad_enabled():
+    if probabilities.requires_grad and torch.is_grad_enabled() and not transformed():
         return _Sparse.apply(probabilities, labels.unsqueeze(-1), mean)
     return sparse_from_probabilities_plain(labels, probabilities, mean)
 
@@ -120,7 +122,7 @@ def categorical_from_probabilities(
         probabilities: (..., classes), zero or more; rows need not sum to 1.
         mean: One number in place of one per row.
     """
-    if probabilities.requires_grad and torch.is_grad_enabled() and not targets.requires_grad:
+    if probabilities.requires_grad and torch.is_grad_enabled() and not targets.requires_grad and not transformed():
         return _Categorical.apply(probabilities, targets, mean)
     return categorical_from_probabilities_plain(targets, probabilities, mean)
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from uncrumple.kernels.transforms import transformed
+
 
 class _LookUp(torch.autograd.Function):
     @staticmethod
@@ -40,7 +42,7 @@ def embedding(indices: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         tensor([[2.],
                 [1.]])
     """
-    if table.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if table.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
         return embedding_plain(indices, table)
     return _LookUp.apply(indices, table)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 
 from uncrumple.kernels import recurrent_loops, recurrent_plain
+from uncrumple.kernels.transforms import transformed
 
 Tensor = torch.Tensor
 
@@ -210,7 +211,9 @@ def _exported() -> bool:
 
 
 def _compiled(x: Tensor) -> bool:
-    """Return whether torch.compile looks on, which cannot take oneDNN's functions or ours apart."""
+    """Return whether torch.compile or torch.func looks on, which cannot take oneDNN's functions or ours apart."""
+    if transformed():
+        return True
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.device.type != "cuda"
 
 
