@@ -11,7 +11,7 @@ help:
 	@echo "make test-slow   the tests that take minutes"
 	@echo "make benchmark   speed beside plain PyTorch, in one interleaved run"
 
-$(VENV)/.base: pyproject.toml constraints.txt
+$(VENV)/.base: pyproject.toml constraints.txt setup.py src/uncrumple/kernels/native/kernels.cpp
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@

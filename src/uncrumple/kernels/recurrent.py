@@ -1,8 +1,9 @@
 """Recurrent layers over whole sequences, by the fastest way there is.
 
-On the CPU an LSTM without masks goes through torch's own, which oneDNN runs;
-GRU and simple networks go through `recurrent_loops`, which is faster than
-torch's step by step. On a GPU everything goes through cuDNN.
+On the CPU the native kernels run them (`recurrent_native`). Without these an
+LSTM without masks goes through torch's own, which oneDNN runs; GRU and simple
+networks go through `recurrent_loops`, which is faster than torch's step by
+step. On a GPU everything goes through cuDNN.
 
 Masked time steps are taken out before and put back after: the valid steps of
 each sample move to the front, the sequence is run, and step t of the result
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from uncrumple.kernels import recurrent_loops, recurrent_plain
+from uncrumple.kernels import native, recurrent_loops, recurrent_native, recurrent_plain
 from uncrumple.kernels.transforms import transformed
 
 Tensor = torch.Tensor
@@ -65,7 +66,12 @@ def simple_rnn(
         tensor([1., 2., 3.])
     """
 
-    def run(x: Tensor) -> Tensor:
+    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        if _native(x, h, kernel, recurrent_kernel, bias):
+            return recurrent_native.SimpleRNN.apply(x, h, kernel, recurrent_kernel, bias, relu)
+        return _and_last(run_all(x))
+
+    def run_all(x: Tensor) -> Tensor:
         if _torch_only(x):
             weights = _chunk(x, [kernel.t(), recurrent_kernel.t()], bias)
             function = torch._VF.rnn_relu if relu else torch._VF.rnn_tanh  # type: ignore[attr-defined]
@@ -99,7 +105,12 @@ def gru(
         mask, every_output: As for `simple_rnn`.
     """
 
-    def run(x: Tensor) -> Tensor:
+    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        if _native(x, h, kernel, recurrent_kernel, bias):
+            return recurrent_native.GRU.apply(x, h, kernel, recurrent_kernel, bias)
+        return _and_last(run_all(x))
+
+    def run_all(x: Tensor) -> Tensor:
         if _torch_only(x):
             weights = _chunk(x, [_gru_order(kernel.t()), _gru_order(recurrent_kernel.t())], bias, gru=True)
             return torch._VF.gru(x, h.unsqueeze(0), weights, *_one_layer(bias))[0]  # type: ignore[attr-defined]
@@ -134,7 +145,11 @@ def lstm(
         cell_state: Whether the last cell state is wanted; with a mask, without
             it things go faster, and the first cell state is returned in its place.
     """
+    native_kernels = _native(x, h, c, kernel, recurrent_kernel, bias)
     if mask is None:
+        if native_kernels:
+            outputs, _, h_last, c_last = recurrent_native.LSTM.apply(x, h, c, kernel, recurrent_kernel, bias)
+            return Pass(outputs if every_output else None, h_last, (h_last, c_last))
         if _has_fused_lstm(x):
             outputs, h_last, c_last = _torch_lstm(x, h, c, kernel, recurrent_kernel, bias)
             return Pass(outputs if every_output else None, h_last, (h_last, c_last))
@@ -142,7 +157,10 @@ def lstm(
         return Pass(outputs if every_output else None, outputs[:, -1], (outputs[:, -1], cells[:, -1]))
     valid = _Valid(mask, x)
     x = valid.compact(x)
-    if cell_state or not _has_fused_lstm(x):
+    if native_kernels:
+        outputs, cells, _, _ = recurrent_native.LSTM.apply(x, h, c, kernel, recurrent_kernel, bias)
+        c_last = valid.last(cells, c) if cell_state else c
+    elif cell_state or not _has_fused_lstm(x):
         # torch's LSTM tells the cell state after the last step only, which for a shorter sample is too late.
         outputs, cells = _loop_lstm(x, h, c, kernel, recurrent_kernel, bias)
         c_last = valid.last(cells, c)
@@ -152,14 +170,19 @@ def lstm(
     return Pass(all_outputs, valid.last(outputs, None), (valid.last(outputs, h), c_last))
 
 
-def _one_state(run: Callable[[Tensor], Tensor], x: Tensor, h: Tensor, mask: Tensor | None, every_output: bool) -> Pass:
+def _and_last(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    return outputs, outputs[:, -1]
+
+
+def _one_state(
+    run: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor, h: Tensor, mask: Tensor | None, every_output: bool
+) -> Pass:
     """Finish the networks whose output is their only state."""
     if mask is None:
-        outputs = run(x)
-        last = outputs[:, -1]
+        outputs, last = run(x)
         return Pass(outputs if every_output else None, last, (last,))
     valid = _Valid(mask, x)
-    outputs = run(valid.compact(x))
+    outputs = run(valid.compact(x))[0]
     all_outputs = valid.spread(outputs) if every_output else None
     return Pass(all_outputs, valid.last(outputs, None), (valid.last(outputs, h),))
 
@@ -204,6 +227,10 @@ class _Valid:
 def _torch_only(x: Tensor) -> bool:
     """Return whether torch's own function is to run: on a GPU, and where it is written down by name."""
     return (x.device.type == "cuda" or _exported()) and not _compiled(x)
+
+
+def _native(x: Tensor, *others: Tensor | None) -> bool:
+    return native.takes(x, *others) and not _exported() and not _compiled(x)
 
 
 def _exported() -> bool:
