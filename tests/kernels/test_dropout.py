@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from uncrumple.kernels.dropout import dropout, dropout_plain
+from uncrumple.kernels import native
+from uncrumple.kernels.dropout import dropout, dropout_plain, keep_plain, limit_and_scale
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.1, 0.5, 0.9, 0.999])
@@ -19,7 +20,8 @@ def test_share_and_mean(run, rate):
     assert abs(out.mean().item() - 1) < 5 * spread / (1 - rate) + 1e-6
 
 
-def test_the_mean_is_exact_although_the_share_is_a_multiple_of_2_to_the_minus_16():
+def test_the_mean_is_exact_although_the_share_is_a_multiple_of_2_to_the_minus_16(monkeypatch):
+    monkeypatch.setattr(native, "takes", lambda *tensors: False)
     rate = 1.4 / 65536  # becomes 1 / 65536
     out = dropout(torch.ones(1_000_000), rate)
     kept = out[out != 0]
@@ -79,3 +81,43 @@ def test_numbers_repeat_with_the_seed(run):
     first = run(x, 0.5)
     torch.manual_seed(5)
     assert torch.equal(first, run(x, 0.5))
+
+
+@pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
+@pytest.mark.parametrize("instructions", native.INSTRUCTION_SETS)
+@pytest.mark.parametrize("count", [1, 3, 16, 17, 100_003])
+def test_the_native_kernel_keeps_what_its_twin_keeps(instructions, count):
+    if native.limit_instruction_set(instructions) == instructions:
+        x = torch.rand(count) + 1
+        for rate in (1e-6, 0.1, 0.5, 0.97):
+            limit, scale = limit_and_scale(rate)
+            for seed in (0, 5, 2**31 + 7, 2**62 + 2**33 + 1):
+                out = torch.empty_like(x)
+                native.call("dropout", count, seed, limit, scale, x, out)
+                torch.testing.assert_close(out, x * keep_plain(count, seed, limit) * scale, rtol=1e-6, atol=0)
+    native.limit_instruction_set(None)
+
+
+@pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
+def test_seeds_that_lie_side_by_side_are_independent():
+    """As do rows of one draw, and the low and high halves of the seed."""
+    limit, scale = limit_and_scale(0.5)
+    x, drawn = torch.ones(200_000), []
+    for seed in (0, 1, 2, 2**32, 2**33, 2**32 + 1, 12345, 12346):
+        out = torch.empty_like(x)
+        native.call("dropout", x.numel(), seed, limit, scale, x, out)
+        drawn.append(out - 1)
+    together = torch.stack(drawn)
+    correlation = together @ together.T / x.numel() - torch.eye(len(drawn))
+    assert correlation.abs().max() < 0.012
+    assert together.mean(1).abs().max() < 0.012
+
+
+def test_dropout_can_be_differentiated_twice():
+    x = torch.rand(40, requires_grad=True)
+    torch.manual_seed(0)
+    (first,) = torch.autograd.grad((dropout(x, 0.5) ** 3).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    torch.manual_seed(0)
+    factor = dropout(torch.ones(40), 0.5)
+    torch.testing.assert_close(second, 6 * x.detach() * factor**3)

@@ -1,6 +1,6 @@
 """Cross-entropies: how surprised a prediction is by the truth, -log(probability of what happened).
 
-From probabilities the maths is Keras's: a row is divided by its sum, then cut
+From probabilities the maths is Keras's: a row is divided by its sum (a row of zeros is left alone), then cut
 to [1e-7, 1 - 1e-7], then its logarithm is taken; where it was cut, no gradient
 flows. The two functions over classes have their gradients in closed form,
 which keeps fewer tables in memory and makes fewer passes over them than
@@ -24,6 +24,15 @@ EPSILON = 1e-7
 _LOW, _HIGH = EPSILON, 1.0 - EPSILON
 # No label has this number: a label that is out of range is an error, whatever torch's own default ignores.
 _IGNORE_NOTHING = -(2**62)
+
+
+def sum_of_rows(probabilities: torch.Tensor, axis: int = -1) -> torch.Tensor:
+    """Return what rows are divided by: their sums, and 1 for a row of zeros, which stays one of zeros.
+
+    A last layer with relu gives such rows; divided by zero, the loss would be NaN from then on.
+    """
+    total = probabilities.sum(axis, keepdim=True)
+    return total + (total == 0)
 
 
 # --- classes given by number ------------------------------------------------------
@@ -63,7 +72,7 @@ def sparse_from_probabilities_plain(
 ) -> torch.Tensor:
     """The plain-torch twin of `sparse_from_probabilities`."""
     picked = probabilities.gather(-1, labels.unsqueeze(-1))
-    share = picked / probabilities.sum(-1, keepdim=True)
+    share = picked / sum_of_rows(probabilities)
     surprise = -share.clamp(_LOW, _HIGH).log()
     return surprise.mean() if mean else surprise.squeeze(-1)
 
@@ -73,7 +82,7 @@ class _Sparse(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, probabilities: torch.Tensor, labels: torch.Tensor, mean: bool) -> torch.Tensor:  # type: ignore[override]
-        total = probabilities.sum(-1, keepdim=True)
+        total = sum_of_rows(probabilities)
         share = probabilities.gather(-1, labels).div_(total)
         cut = share.clamp(_LOW, _HIGH)
         ctx.save_for_backward(probabilities, labels, total, share, cut)
@@ -131,7 +140,7 @@ def categorical_from_probabilities_plain(
     targets: torch.Tensor, probabilities: torch.Tensor, mean: bool = False
 ) -> torch.Tensor:
     """The plain-torch twin of `categorical_from_probabilities`."""
-    shares = (probabilities / probabilities.sum(-1, keepdim=True)).clamp(_LOW, _HIGH)
+    shares = (probabilities / sum_of_rows(probabilities)).clamp(_LOW, _HIGH)
     out = -(targets * shares.log()).sum(-1)
     return out.mean() if mean else out
 
@@ -141,7 +150,7 @@ class _Categorical(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, probabilities: torch.Tensor, targets: torch.Tensor, mean: bool) -> torch.Tensor:  # type: ignore[override]
-        total = probabilities.sum(-1, keepdim=True)
+        total = sum_of_rows(probabilities)
         shares = probabilities / total
         cut = shares.clamp(_LOW, _HIGH)
         ctx.save_for_backward(probabilities, targets, total, shares, cut)
@@ -186,7 +195,7 @@ def binary_from_probabilities(targets: torch.Tensor, probabilities: torch.Tensor
     """
     # torch's own function refuses NaN, on a GPU by a crash; a NaN should become a loss of NaN that can be reported.
     if not probabilities.is_cuda:
-        cut = probabilities.clamp(_LOW, _HIGH)
+        cut = probabilities.clamp(_LOW, _high(probabilities.dtype))
         try:
             return F.binary_cross_entropy(cut, targets, reduction="mean" if mean else "none")
         except RuntimeError:
@@ -198,6 +207,11 @@ def binary_from_probabilities_plain(
     targets: torch.Tensor, probabilities: torch.Tensor, mean: bool = False
 ) -> torch.Tensor:
     """The plain-torch twin of `binary_from_probabilities`."""
-    cut = probabilities.clamp(_LOW, _HIGH)
+    cut = probabilities.clamp(_LOW, _high(probabilities.dtype))
     out = -torch.lerp(torch.log1p(-cut), torch.log(cut), targets)
     return out.mean() if mean else out
+
+
+def _high(dtype: torch.dtype) -> float:
+    """Return the largest probability whose complement still has a logarithm: in half precision 1 - 1e-7 is 1."""
+    return _HIGH if dtype is torch.float32 else 1.0 - max(EPSILON, torch.finfo(dtype).eps / 2)

@@ -84,7 +84,8 @@ class SimpleRNN(torch.autograd.Function):
             twin = functools.partial(_with_last, recurrent_plain.simple_rnn_plain, activation=activation)
             return (*_by_twin(twin, inputs, [d_outputs, d_last]), None)
         _, _, kernel, recurrent_kernel, bias = inputs
-        time, batch, units = states.shape[0] - 1, *states.shape[1:]
+        batch, units = states.shape[1:]
+        time = states.shape[0] - 1
         recurrent = recurrent_kernel.contiguous()
         d, sums = states.new_empty(time, batch, units), _sums(states, units)
         d_h = _state_gradient(d_last, states)

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 VERSION = 1  # that of `uncrumple_version` in kernels.cpp
+LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 
 _Pointer, _Size, _Whole = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-# A letter per argument: i a C int, n a size, p a pointer to float32 values.
+# A letter per argument: i a C int, n a size, d a double, p a pointer.
 _FUNCTIONS = {
     "lstm_forward": "innnpppp",
     "lstm_backward": "innnppppnnpnnpppp",
@@ -27,8 +28,10 @@ _FUNCTIONS = {
     "gru_backward": "innnpppppnnppp",
     "simple_rnn_forward": "innnipp",
     "simple_rnn_backward": "innnipppnnppp",
+    "dropout": "innndpp",
+    "run": "ipn",
 }
-_TYPES = {"i": _Whole, "n": _Size, "p": _Pointer}
+_TYPES = {"i": _Whole, "n": _Size, "d": ctypes.c_double, "p": _Pointer}
 
 
 @functools.cache
@@ -50,7 +53,26 @@ def _library() -> Any:
                 function.restype = _Whole
         except (OSError, AttributeError):
             return None
+        library.uncrumple_use_gemm(_torchs_gemm())
         return library
+    return None
+
+
+def _torchs_gemm() -> Any:
+    """Return the address of the BLAS function that torch itself multiplies float32 matrices with, or None."""
+    folder = pathlib.Path(torch.__file__).parent / "lib"
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        try:
+            gemm = ctypes.CDLL(str(folder / name)).sgemm_
+        except (OSError, AttributeError):
+            continue
+        # BLAS libraries differ in the size of their whole numbers: try it out, on [[1, 2], [3, 4]] times itself.
+        sizes = [ctypes.byref(ctypes.c_int64(2)) for _ in range(6)]
+        one, zero = ctypes.byref(ctypes.c_float(1)), ctypes.byref(ctypes.c_float(0))
+        a, c = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_float * 4)()
+        gemm(b"N", b"N", *sizes[:3], one, a, sizes[3], a, sizes[4], zero, c, sizes[5])
+        if list(c) == [7.0, 10.0, 15.0, 22.0]:
+            return ctypes.cast(gemm, ctypes.c_void_p)
     return None
 
 
@@ -83,9 +105,13 @@ def call(name: str, *arguments: Any) -> None:
 
     Raises:
         MemoryError: The kernel could not get memory to work in.
+        IndexError: A label is not the number of a class.
     """
     values = [one.data_ptr() if isinstance(one, torch.Tensor) else one for one in arguments]
-    if getattr(_library(), f"uncrumple_{name}")(torch.get_num_threads(), *values):
+    failed = getattr(_library(), f"uncrumple_{name}")(torch.get_num_threads(), *values)
+    if failed == LABEL_OUT_OF_RANGE:
+        raise IndexError("a label is not the number of a class")
+    if failed:
         raise MemoryError(f"no memory for the kernel {name}")
 
 

@@ -1,4 +1,7 @@
-// Recurrent layers for the CPU, with a plain C interface. Optional: without it torch does the same.
+// What torch leaves apart, fused for the CPU, with a plain C interface. Optional: without it torch does the same.
+//
+// Recurrent layers; dropout; activations with bias and dropout; softmax cross-entropy with its gradient and the
+// number of right answers; Adam; and programs, which run whole training steps of dense networks.
 //
 // The file includes itself once per instruction set; what lies between BODY
 // and its end is compiled for vectors of 4, 8 and 16 floats, and `choose`
@@ -10,6 +13,7 @@
 
 #ifndef UNCRUMPLE_BODY
 
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -56,6 +60,35 @@ struct Share {
     Share(Size rows, int threads, int which)
         : thread(which), first(rows * which / threads), last(rows * (which + 1) / threads) {}
 };
+
+// Multiplies matrices that lie column by column, as BLAS does: torch's own, if Python found it.
+typedef void (*Gemm)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
+                     const int*, const float*, const int*, const float*, float*, const int*);
+Gemm torch_gemm = nullptr;
+
+enum Activation { LINEAR, RELU, TANH, SIGMOID };
+
+// What a program is made of; the Python side has the same list.
+enum Code { MULTIPLY, ACTIVATE, ACTIVATE_BACKWARD, SOFTMAX, CROSSENTROPY, ADAM };
+enum Flag { TRANSPOSE_A = 1, TRANSPOSE_B = 2, FROM_LOGITS = 1 };
+
+struct Operation {
+    int64_t code, flags;
+    int64_t sizes[4];
+    void* memory[5];
+    double scale;
+};
+
+enum Failure { NO_MEMORY = 1, LABEL_OUT_OF_RANGE = 2, NO_SUCH_OPERATION = 3 };
+
+// Spreads a seed over 64 bits (Steele et al., "Fast splittable pseudorandom number generators", 2014), so that seeds
+// side by side give numbers that have nothing to do with each other.
+inline Size mixed(Size seed) {
+    uint64_t z = uint64_t(seed) + 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return Size(z ^ (z >> 31));
+}
 
 inline int this_thread() {
 #ifdef _OPENMP
@@ -148,6 +181,20 @@ EXPORT int uncrumple_limit_instruction_set(int most) {
     int best = best_set();
     chosen_set = most < 0 || most > best ? best : most;
     return chosen_set;
+}
+
+EXPORT void uncrumple_use_gemm(void* gemm) { torch_gemm = reinterpret_cast<Gemm>(gemm); }
+
+// Runs operations one after the other; returns 0, or what failed (`Failure`).
+EXPORT int uncrumple_run(int threads, const Operation* operations, Size count) {
+    DISPATCH(run(threads, operations, count))
+}
+
+// Keeps each number with the probability 1 - dropped / 2^32, multiplied by `scale`, and sets the others to zero.
+// What is kept depends on the seed and the place alone. `to` may be `from`.
+EXPORT int uncrumple_dropout(int threads, Size count, Size seed, Size dropped, double scale, const float* from,
+                             float* to) {
+    DISPATCH(dropout(threads, count, seed, dropped, scale, from, to))
 }
 
 // Every function returns 0, or 1 if there was no memory. d_bias has a row per thread, which comes as zeros and leaves
@@ -547,6 +594,323 @@ int simple_rnn_backward(int threads, Size time, Size batch, Size units, int relu
                      d_h + mine.first * units, units, false);
         }
     });
+}
+
+// --- splitting work ----------------------------------------------------------------------
+
+// Calls work(first, last) for parts of `count`, in as many threads as the work is worth.
+template <typename Work>
+inline void split(int threads, Size count, Size work_per_item, Work work) {
+    Size worth = count * work_per_item / 16384;
+    if (threads > worth) threads = int(worth);
+    if (threads <= 1) {
+        if (count) work(Size(0), count);
+        return;
+    }
+#pragma omp parallel num_threads(threads)
+    {
+        Share mine(count, team_size(), this_thread());
+        if (mine.first < mine.last) work(mine.first, mine.last);
+    }
+}
+
+// --- dropout -----------------------------------------------------------------------------
+
+typedef uint32_t VU __attribute__((vector_size(LANES * 4)));
+
+inline VU lane_numbers() {
+    VU numbers;
+    for (int n = 0; n < LANES; n++) numbers[n] = uint32_t(n);
+    return numbers;
+}
+
+// A 32-bit hash of each place and the mixed seed: two rounds of xor, shift and multiply (constants: C. Wellons, T. Ettinger).
+inline VU scattered(Size place, Size seed) {
+    VU x = lane_numbers() + uint32_t(place) + uint32_t(seed);
+    x = (x ^ (x >> 16)) * 0x21f0aaadu;
+    x = x ^ uint32_t(uint64_t(seed) >> 32) ^ uint32_t(uint64_t(place) >> 32);
+    x = (x ^ (x >> 15)) * 0xd35a2d97u;
+    return x ^ (x >> 15);
+}
+
+// The factor of each number: `scale` where it is kept, 0 where it is dropped.
+inline V kept(Size place, Size seed, uint32_t dropped, float scale) {
+    return scattered(place, seed) >= dropped ? V{} + scale : V{};
+}
+
+int dropout(int threads, Size count, Size seed, Size dropped, double scale, const float* from, float* to) {
+    uint32_t limit = uint32_t(dropped);
+    float factor = float(scale);
+    seed = mixed(seed);
+    split(threads, (count + LANES - 1) / LANES, 2 * LANES, [=](Size first, Size last) {
+        for (Size n = first * LANES; n < smaller(last * LANES, count); n += LANES)
+            put(to + n, get(from + n, count - n) * kept(n, seed, limit, factor), count - n);
+    });
+    return 0;
+}
+
+// --- bias, activation and dropout, there and back --------------------------------------------
+
+struct Ending {  // how a layer ends
+    int activation;
+    Size seed;
+    uint32_t dropped;
+    float scale;
+};
+
+template <int ACTIVATION, bool DROPS>
+inline void activate_rows(Size first, Size last, Size columns, Ending ending, const float* bias, float* y) {
+    for (Size row = first; row < last; row++) {
+        float* at = y + row * columns;
+        for (Size n = 0; n < columns; n += LANES) {
+            Size left = columns - n;
+            V v = get(at + n, left);
+            if (bias) v += get(bias + n, left);
+            if (ACTIVATION == RELU) v = v < 0.0f ? V{} : v;
+            if (ACTIVATION == TANH) v = tanh(v);
+            if (ACTIVATION == SIGMOID) v = sigmoid(v);
+            if (DROPS) v *= kept(row * columns + n, ending.seed, ending.dropped, ending.scale);
+            put(at + n, v, left);
+        }
+    }
+}
+
+// dy becomes the gradient before the activation, d_bias its sum over the rows; for columns first to last.
+template <int ACTIVATION, bool DROPS>
+inline void activate_back(Size first, Size last, Size rows, Size columns, Ending ending, const float* y, float* dy,
+                          float* d_bias) {
+    if (d_bias)
+        for (Size n = first; n < last; n++) d_bias[n] = 0;
+    float undo = DROPS ? 1.0f / ending.scale : 1.0f;
+    for (Size row = 0; row < rows; row++)
+        for (Size n = first; n < last; n += LANES) {
+            Size left = last - n, at = row * columns + n;
+            V d = get(dy + at, left);
+            if (ACTIVATION == RELU) {
+                // What was dropped is zero, like what relu cut off.
+                d = get(y + at, left) <= 0.0f ? V{} : d;
+                if (DROPS) d *= ending.scale;
+            } else {
+                if (DROPS) d *= kept(at, ending.seed, ending.dropped, ending.scale);
+                if (ACTIVATION != LINEAR) {
+                    V out = get(y + at, left) * undo;
+                    d *= ACTIVATION == TANH ? 1.0f - out * out : out * (1.0f - out);
+                }
+            }
+            if (ACTIVATION != LINEAR || DROPS) put(dy + at, d, left);
+            if (d_bias) put(d_bias + n, get(d_bias + n, left) + d, left);
+        }
+}
+
+template <int ACTIVATION, bool DROPS>
+int activate(int threads, Size rows, Size columns, Ending ending, const float* bias, float* y) {
+    split(threads, rows, columns * (ACTIVATION > RELU ? 8 : 2), [=](Size first, Size last) {
+        activate_rows<ACTIVATION, DROPS>(first, last, columns, ending, bias, y);
+    });
+    return 0;
+}
+
+template <int ACTIVATION, bool DROPS>
+int activate_backward(int threads, Size rows, Size columns, Ending ending, const float* y, float* dy, float* d_bias) {
+    // By columns, so that each sum is in one hand.
+    split(threads, (columns + LANES - 1) / LANES, rows * LANES * 2, [=](Size first, Size last) {
+        activate_back<ACTIVATION, DROPS>(first * LANES, smaller(last * LANES, columns), rows, columns, ending, y, dy,
+                                         d_bias);
+    });
+    return 0;
+}
+
+#define FOR_ENDING(function, ...)                                                                            \
+    switch (ending.activation * 2 + (ending.dropped > 0)) {                                                  \
+        case LINEAR * 2: return function<LINEAR, false>(__VA_ARGS__);                                        \
+        case LINEAR * 2 + 1: return function<LINEAR, true>(__VA_ARGS__);                                     \
+        case RELU * 2: return function<RELU, false>(__VA_ARGS__);                                            \
+        case RELU * 2 + 1: return function<RELU, true>(__VA_ARGS__);                                         \
+        case TANH * 2: return function<TANH, false>(__VA_ARGS__);                                            \
+        case TANH * 2 + 1: return function<TANH, true>(__VA_ARGS__);                                         \
+        case SIGMOID * 2: return function<SIGMOID, false>(__VA_ARGS__);                                      \
+        default: return function<SIGMOID, true>(__VA_ARGS__);                                                \
+    }
+
+int activate_any(int threads, Size rows, Size columns, Ending ending, const float* bias, float* y) {
+    FOR_ENDING(activate, threads, rows, columns, ending, bias, y)
+}
+
+int activate_backward_any(int threads, Size rows, Size columns, Ending ending, const float* y, float* dy,
+                          float* d_bias) {
+    FOR_ENDING(activate_backward, threads, rows, columns, ending, y, dy, d_bias)
+}
+
+#undef FOR_ENDING
+
+// --- softmax and cross-entropy -----------------------------------------------------------------
+
+// Of `classes` numbers: the greatest, and the first place where it stands. NaN is the greatest of all, as in torch.
+inline float greatest(const float* x, Size classes, Size* where) {
+    float best = x[0];
+    *where = 0;
+    for (Size n = 1; n < classes && best == best; n++)
+        if (x[n] > best || x[n] != x[n]) {
+            best = x[n];
+            *where = n;
+        }
+    return best;
+}
+
+// e to the (x - most) for a row, written to `to` (which may be x); returns the sum.
+inline float exponentials(const float* x, Size classes, float most, float* to) {
+    float sum = 0;
+    for (Size n = 0; n < classes; n += LANES) {
+        Size left = smaller(classes - n, LANES);
+        V e = exponential(get(x + n, classes - n) - most);
+        put(to + n, e, classes - n);
+        for (Size lane = 0; lane < left; lane++) sum += e[lane];
+    }
+    return sum;
+}
+
+int softmax(int threads, Size rows, Size classes, float* x) {
+    split(threads, rows, classes * 8, [=](Size first, Size last) {
+        for (Size row = first; row < last; row++) {
+            float* at = x + row * classes;
+            Size where;
+            float sum = exponentials(at, classes, greatest(at, classes, &where), at);
+            for (Size n = 0; n < classes; n++) at[n] /= sum;
+        }
+    });
+    return 0;
+}
+
+// The mean of -log(probability of the label), its gradient with respect to the sums before the softmax, and how many
+// rows have their greatest number at the label. loss_total gets rows times the mean, right_total the number of right
+// rows; either may be null.
+// From probabilities the share is cut to [1e-7, 1 - 1e-7], and no gradient flows where it was cut, as in Keras.
+int crossentropy(bool from_logits, Size rows, Size classes, const float* x, const int64_t* labels,
+                 float* d_x, float* loss_total, float* right_total) {
+    double loss = 0;
+    Size right = 0;
+    int out_of_range = 0;
+    for (Size row = 0; row < rows; row++) {
+        const float* at = x + row * classes;
+        float* d = d_x + row * classes;
+        Size label = labels[row], where;
+        if (label < 0 || label >= classes) {
+            out_of_range = 1;
+            break;
+        }
+        float most = greatest(at, classes, &where);
+        right += where == label;
+        if (from_logits) {
+            float sum = exponentials(at, classes, most, d);
+            loss += std::log(double(sum)) - double(at[label] - most);
+            float scale = 1.0f / (sum * float(rows));
+            for (Size n = 0; n < classes; n++) d[n] *= scale;
+            d[label] -= 1.0f / float(rows);
+        } else {
+            float sum = 0;
+            for (Size n = 0; n < classes; n++) sum += at[n];
+            float share = at[label] / sum, low = 1e-7f, high = 1.0f - 1e-7f;
+            float cut = share < low ? low : share > high ? high : share;
+            loss -= std::log(double(cut));
+            float scale = cut == share || share != share ? 1.0f / (sum * float(rows)) : 0.0f;
+            for (Size n = 0; n < classes; n++) d[n] = at[n] * scale;
+            d[label] -= scale * sum;
+        }
+    }
+    if (out_of_range) return LABEL_OUT_OF_RANGE;
+    if (loss_total) *loss_total += float(loss / double(rows)) * float(rows);
+    if (right_total) *right_total += float(right);
+    return 0;
+}
+
+// --- Adam ----------------------------------------------------------------------------------------
+
+struct AdamSettings {
+    double rate, beta_1, beta_2, epsilon, keep;
+};
+
+// Keras's formula: w is multiplied by `keep` (weight decay), m and v become running means of g and its square, and
+// w -= rate * m / (sqrt(v) + epsilon).
+int adam(int threads, Size count, const AdamSettings& settings, float* w, const float* g, float* m, float* v) {
+    float a = float(settings.rate), b1 = float(1.0 - settings.beta_1), b2 = float(1.0 - settings.beta_2);
+    float e = float(settings.epsilon), keep = float(settings.keep);
+    split(threads, (count + LANES - 1) / LANES, LANES, [=](Size first, Size last) {
+        for (Size n = first * LANES; n < smaller(last * LANES, count); n += LANES) {
+            Size left = count - n;
+            V gradient = get(g + n, left), mean = get(m + n, left), square = get(v + n, left);
+            mean += (gradient - mean) * b1;
+            square += (gradient * gradient - square) * b2;
+            V root = {};
+            for (int lane = 0; lane < LANES; lane++) root[lane] = std::sqrt(square[lane]);
+            put(m + n, mean, left);
+            put(v + n, square, left);
+            put(w + n, get(w + n, left) * keep - a * mean / (root + e), left);
+        }
+    });
+    return 0;
+}
+
+// --- programs ----------------------------------------------------------------------------------------
+
+// C (rows x columns) = A times B, either of which may be given transposed; all row by row.
+int multiply_any(Size flags, Size rows, Size columns, Size inner, const float* a, const float* b, float* c) {
+    Size a_row = flags & TRANSPOSE_A ? 1 : inner, a_column = flags & TRANSPOSE_A ? rows : 1;
+    Size b_row = flags & TRANSPOSE_B ? 1 : columns, b_column = flags & TRANSPOSE_B ? inner : 1;
+    if (torch_gemm) {
+        // To BLAS a matrix that lies row by row is a transposed one: C' = B' A'.
+        int m = int(columns), n = int(rows), k = int(inner);
+        int lead_b = int(flags & TRANSPOSE_B ? inner : columns), lead_a = int(flags & TRANSPOSE_A ? rows : inner);
+        float one = 1, zero = 0;
+        torch_gemm(flags & TRANSPOSE_B ? "T" : "N", flags & TRANSPOSE_A ? "T" : "N", &m, &n, &k, &one, b, &lead_b, a,
+                   &lead_a, &zero, c, &m);
+        return 0;
+    }
+    static thread_local Scratch scratch, turned;
+    float* packed = scratch.floats(packed_size(inner, columns));
+    if (!packed) return NO_MEMORY;
+    pack(b, b_row, b_column, inner, columns, 0, (columns + PANEL - 1) / PANEL, packed);
+    if (a_column != 1) {
+        float* straight = turned.floats(rows * inner);
+        if (!straight) return NO_MEMORY;
+        for (Size row = 0; row < rows; row++)
+            for (Size k = 0; k < inner; k++) straight[row * inner + k] = a[row * a_row + k * a_column];
+        a = straight;
+    }
+    multiply(rows, a, inner, inner, packed, columns, c, columns, false);
+    return 0;
+}
+
+int run(int threads, const Operation* operations, Size count) {
+    for (Size n = 0; n < count; n++) {
+        const Operation& one = operations[n];
+        const int64_t* size = one.sizes;
+        float* memory[5];
+        for (int k = 0; k < 5; k++) memory[k] = static_cast<float*>(one.memory[k]);
+        Ending ending = {int(one.flags), mixed(size[2]), uint32_t(size[3]), float(one.scale)};
+        int failed = 0;
+        switch (one.code) {
+            case MULTIPLY:
+                failed = multiply_any(one.flags, size[0], size[1], size[2], memory[0], memory[1], memory[2]);
+                break;
+            case ACTIVATE: failed = activate_any(threads, size[0], size[1], ending, memory[0], memory[1]); break;
+            case ACTIVATE_BACKWARD:
+                failed = activate_backward_any(threads, size[0], size[1], ending, memory[0], memory[1], memory[2]);
+                break;
+            case SOFTMAX: failed = softmax(threads, size[0], size[1], memory[0]); break;
+            case CROSSENTROPY:
+                failed = crossentropy(one.flags == FROM_LOGITS, size[0], size[1], memory[0],
+                                      static_cast<const int64_t*>(one.memory[1]), memory[2], memory[3],
+                                      memory[4]);
+                break;
+            case ADAM:
+                failed = adam(threads, size[0], *static_cast<const AdamSettings*>(one.memory[4]), memory[0], memory[1],
+                              memory[2], memory[3]);
+                break;
+            default: failed = NO_SUCH_OPERATION;
+        }
+        if (failed) return failed;
+    }
+    return 0;
 }
 
 }  // namespace SET
