@@ -3,12 +3,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: help quickstart test test-slow lint types docs benchmark clean
+# How many random models `make fuzz` compares with Keras, and which ones.
+MODELS ?= 300
+SEED   ?= 1
+
+.PHONY: help quickstart test test-slow test-native fuzz lint types docs benchmark clean
 
 help:
 	@echo "make quickstart  set up and train a network on real handwritten digits, offline"
 	@echo "make test        lint, types, and every test that takes seconds"
 	@echo "make test-slow   the tests that take minutes"
+	@echo "make docs        the pages of docs/reference/, from the docstrings"
+	@echo "make fuzz        random models in Keras and here: MODELS=300 SEED=1"
 	@echo "make benchmark   speed beside plain PyTorch, in one interleaved run"
 
 $(VENV)/.base: pyproject.toml constraints.txt setup.py src/uncrumple/kernels/native/kernels.cpp
@@ -35,6 +41,21 @@ test: lint types
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/build_reference.py
+
+# The native kernels with every access to memory watched (needs GCC and its sanitizers).
+test-native: $(VENV)/.dev
+	mkdir -p build
+	$(CXX) -g -O1 -std=c++17 -fPIC -shared -fopenmp -ffp-contract=fast -fno-omit-frame-pointer \
+	    -fsanitize=address,undefined src/uncrumple/kernels/native/kernels.cpp -o build/kernels_sanitized.so
+	UNCRUMPLE_NATIVE=$(CURDIR)/build/kernels_sanitized.so ASAN_OPTIONS=detect_leaks=0 \
+	    LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	    $(BIN)/python -m pytest tests/kernels tests/training/test_plan.py tests/models/test_fusion.py
+
+fuzz: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/parity/fuzz/compare_models.py --models $(MODELS) --seed $(SEED)
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/training_steps.py

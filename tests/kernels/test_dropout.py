@@ -21,7 +21,7 @@ def test_share_and_mean(run, rate):
 
 
 def test_the_mean_is_exact_although_the_share_is_a_multiple_of_2_to_the_minus_16(monkeypatch):
-    monkeypatch.setattr(native, "takes", lambda *tensors: False)
+    monkeypatch.setattr(native, "takes", lambda *tensors, **settings: False)
     rate = 1.4 / 65536  # becomes 1 / 65536
     out = dropout(torch.ones(1_000_000), rate)
     kept = out[out != 0]
@@ -93,7 +93,7 @@ def test_the_native_kernel_keeps_what_its_twin_keeps(instructions, count):
             limit, scale = limit_and_scale(rate)
             for seed in (0, 5, 2**31 + 7, 2**62 + 2**33 + 1):
                 out = torch.empty_like(x)
-                native.call("dropout", count, seed, limit, scale, x, out)
+                native.call("dropout", count, seed, limit, scale, False, x, out)
                 torch.testing.assert_close(out, x * keep_plain(count, seed, limit) * scale, rtol=1e-6, atol=0)
     native.limit_instruction_set(None)
 
@@ -105,7 +105,7 @@ def test_seeds_that_lie_side_by_side_are_independent():
     x, drawn = torch.ones(200_000), []
     for seed in (0, 1, 2, 2**32, 2**33, 2**32 + 1, 12345, 12346):
         out = torch.empty_like(x)
-        native.call("dropout", x.numel(), seed, limit, scale, x, out)
+        native.call("dropout", x.numel(), seed, limit, scale, False, x, out)
         drawn.append(out - 1)
     together = torch.stack(drawn)
     correlation = together @ together.T / x.numel() - torch.eye(len(drawn))

@@ -196,7 +196,7 @@ def test_without_them_everything_works(monkeypatch):
     found = []
     for there in (True, False):
         if not there:
-            monkeypatch.setattr(native, "takes", lambda *tensors: False)
+            monkeypatch.setattr(native, "takes", lambda *tensors, **settings: False)
         inputs = inputs_of(4, (5, 4, 3, 6))
         mask = torch.tensor(
             [[True] * 4, [True, False, True, True], [True, True, False, False], [False] * 4, [True] * 4]
@@ -213,3 +213,58 @@ def test_the_environment_turns_them_off():
     environment = {**os.environ, "UNCRUMPLE_NATIVE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "None"]
+
+
+@pytest.mark.skipif(not native.has_tiles(), reason="this processor does not multiply tiles of bfloat16")
+class TestHalfLSTM:
+    @staticmethod
+    def inputs(size):
+        inputs = [one.detach().bfloat16().requires_grad_() for one in inputs_of(4, size)]
+        return inputs, [one.detach().double().requires_grad_() for one in inputs]
+
+    @pytest.mark.parametrize("choice", CHOICES)
+    @pytest.mark.parametrize("size", [(1, 1, 1, 32), (5, 4, 3, 64), (16, 3, 8, 96), (33, 6, 5, 32), (40, 2, 2, 128)])
+    def test_near_the_exact_twin(self, size, choice):
+        inputs, exact = self.inputs(size)
+        found = recurrent_native.HalfLSTM.apply(*inputs)
+        wanted = recurrent_native._outputs_and_last(*exact)
+        if choice == "last step":
+            found, wanted = found[1:], wanted[1:]
+        elif choice == "outputs":
+            found, wanted = found[:1], wanted[:1]
+        generator = torch.Generator().manual_seed(3)
+        given = [torch.randn(one.shape, generator=generator).bfloat16() for one in found]
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one.double(), other, rtol=2e-2, atol=1e-2)
+        mine = torch.autograd.grad(found, inputs, given)
+        exactly = torch.autograd.grad(wanted, exact, [one.double() for one in given])
+        for one, other in zip(mine, exactly, strict=True):
+            assert one.dtype is torch.bfloat16
+            assert (one.double() - other).norm() <= 0.02 * other.norm() + 1e-6
+
+    def test_masked_steps_are_skipped(self):
+        inputs, _ = self.inputs((5, 4, 3, 32))
+        mask = torch.tensor(
+            [[True] * 4, [True, False, True, True], [True, True, False, False], [False] * 4, [True] * 4]
+        )
+        assert recurrent._tiles(*inputs)
+        found = recurrent.lstm(*inputs, mask, cell_state=False)
+        floats = recurrent.lstm(*[one.float() for one in inputs], mask, cell_state=False)
+        torch.testing.assert_close(found.outputs.float(), floats.outputs, rtol=2e-2, atol=1e-2)
+        torch.testing.assert_close(found.last.float(), floats.last, rtol=2e-2, atol=1e-2)
+
+    def test_other_sizes_go_another_way(self):
+        inputs, _ = self.inputs((5, 4, 3, 48))
+        assert not recurrent._tiles(*inputs)
+        assert recurrent.lstm(*inputs).outputs.dtype is torch.bfloat16
+
+    @pytest.mark.parametrize("threads", [1, 2, 3])
+    def test_same_bits_for_any_number_of_threads(self, threads):
+        inputs, _ = self.inputs((50, 4, 3, 32))
+        before = torch.get_num_threads()
+        alone = recurrent_native.HalfLSTM.apply(*inputs)[0]
+        torch.set_num_threads(threads)
+        try:
+            assert torch.equal(recurrent_native.HalfLSTM.apply(*inputs)[0], alone)
+        finally:
+            torch.set_num_threads(before)

@@ -19,6 +19,10 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from uncrumple.kernels import native
+from uncrumple.kernels.convolution_native import Ending, Geometry, convolve_and_end
+from uncrumple.kernels.transforms import transformed
+
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 _TRANSPOSED = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 # Where each axis of a channels-last tensor comes from in a channels-first one, and back.
@@ -65,6 +69,7 @@ def convolve(
     groups: int = 1,
     channels_last: bool = True,
     relu: bool = False,
+    ending: Ending | None = None,
 ) -> torch.Tensor:
     """Slide a kernel over one, two or three axes of `x`.
 
@@ -77,6 +82,7 @@ def convolve(
         groups: How many parts the channels are split into.
         channels_last: Which axis of `x` and of the result holds the channels.
         relu: Whether negative results become 0, done in place.
+        ending: What else is to follow, where `takes_ending` says that it can.
 
     Example:
         >>> image = torch.ones(1, 5, 5, 1)
@@ -101,10 +107,20 @@ def convolve(
     if channels_last:
         x = x.permute(TO_FIRST[rank])
     weight = kernel.permute(_KERNEL[rank])
+    if ending is not None or (relu and rank == 2 and channels_last and takes_ending(x, kernel, bias)):
+        on_both = (both_sides, both_sides) if isinstance(both_sides, int) else tuple(both_sides)
+        geometry = Geometry(tuple(strides), on_both, tuple(dilation), groups)  # type: ignore[arg-type]
+        return convolve_and_end(x, weight, bias, geometry, ending or Ending(relu)).permute(TO_LAST[rank])
     out = _CONVOLUTIONS[rank](x, weight, bias, tuple(strides), both_sides, tuple(dilation), groups)
     if relu:
         out = torch.relu_(out)
     return out.permute(TO_LAST[rank]) if channels_last else out
+
+
+def takes_ending(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    """Return whether an `Ending` can follow a convolution of images with channels last: the native kernels do it."""
+    seen = torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed()
+    return not seen and x.numel() > 0 and native.takes(x, kernel, bias, half=True)
 
 
 def convolve_depthwise(

@@ -54,7 +54,7 @@ def dropout(
         return dropout_plain(x, rate, noise_shape, generator)
     if (
         noise_shape is None
-        and native.takes(x)
+        and native.takes(x, half=True)
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and not transformed()
@@ -120,7 +120,7 @@ class _Dropout(torch.autograd.Function):
 def _drop(x: torch.Tensor, seed: int, limit: int, scale: float) -> torch.Tensor:
     x = x.contiguous()
     out = torch.empty_like(x)
-    native.call("dropout", x.numel(), seed, limit, scale, x, out)
+    native.call("dropout", x.numel(), seed, limit, scale, x.dtype is torch.bfloat16, x, out)
     return out
 
 

@@ -66,6 +66,57 @@ def average_pool(
     return _pool(_AVERAGE, x, size, strides, padding, channels_last)
 
 
+_ADAPTIVE_MAX: dict[int, Any] = {
+    1: functional.adaptive_max_pool1d,
+    2: functional.adaptive_max_pool2d,
+    3: functional.adaptive_max_pool3d,
+}
+_ADAPTIVE_AVERAGE: dict[int, Any] = {
+    1: functional.adaptive_avg_pool1d,
+    2: functional.adaptive_avg_pool2d,
+    3: functional.adaptive_avg_pool3d,
+}
+
+
+def adaptive_max_pool(x: torch.Tensor, output_size: Sequence[int], channels_last: bool = True) -> torch.Tensor:
+    """Return the largest number in each of `output_size` windows per axis, which together cover the axis.
+
+    Window i of n over a size s begins at floor(i * s / n) and ends before
+    ceil((i + 1) * s / n): neighbours overlap where n does not divide s.
+
+    Args:
+        x: (samples, ..., channels), or (samples, channels, ...).
+        output_size: One number per axis.
+        channels_last: Which axis holds the channels.
+
+    Example:
+        >>> adaptive_max_pool(torch.arange(5.0).reshape(1, 5, 1), output_size=[2]).flatten()
+        tensor([2., 4.])
+    """
+    return _adapt(_ADAPTIVE_MAX, x, output_size, channels_last)
+
+
+def adaptive_average_pool(x: torch.Tensor, output_size: Sequence[int], channels_last: bool = True) -> torch.Tensor:
+    """Return the mean of each of `output_size` windows per axis. Windows and arguments are as for `adaptive_max_pool`.
+
+    Example:
+        >>> adaptive_average_pool(torch.arange(5.0).reshape(1, 5, 1), output_size=[2]).flatten()
+        tensor([1., 3.])
+    """
+    return _adapt(_ADAPTIVE_AVERAGE, x, output_size, channels_last)
+
+
+def _adapt(function: dict[int, Any], x: torch.Tensor, output_size: Sequence[int], channels_last: bool) -> torch.Tensor:
+    rank = x.dim() - 2
+    if channels_last:
+        x = x.permute(TO_FIRST[rank])
+    if x.shape[0] == 0:  # torch has no such pooling of no samples
+        out = x.new_empty(*x.shape[:2], *output_size)
+    else:
+        out = function[rank](x, tuple(output_size))
+    return out.permute(TO_LAST[rank]) if channels_last else out
+
+
 def _pool(
     function: dict[int, Any],
     x: torch.Tensor,

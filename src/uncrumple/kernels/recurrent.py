@@ -13,7 +13,7 @@ is the output that belongs to the last valid step up to t.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -69,6 +69,8 @@ def simple_rnn(
     def run(x: Tensor) -> tuple[Tensor, Tensor]:
         if _native(x, h, kernel, recurrent_kernel, bias):
             return recurrent_native.SimpleRNN.apply(x, h, kernel, recurrent_kernel, bias, relu)
+        if _halves(x, h, kernel, recurrent_kernel, bias):
+            return _in_full(recurrent_native.SimpleRNN, x, h, kernel, recurrent_kernel, bias, relu)
         return _and_last(run_all(x))
 
     def run_all(x: Tensor) -> Tensor:
@@ -108,6 +110,10 @@ def gru(
     def run(x: Tensor) -> tuple[Tensor, Tensor]:
         if _native(x, h, kernel, recurrent_kernel, bias):
             return recurrent_native.GRU.apply(x, h, kernel, recurrent_kernel, bias)
+        if _tiles(x, h, kernel, recurrent_kernel, bias):
+            return recurrent_native.HalfGRU.apply(x, h, kernel, recurrent_kernel, bias)
+        if _halves(x, h, kernel, recurrent_kernel, bias):
+            return _in_full(recurrent_native.GRU, x, h, kernel, recurrent_kernel, bias)
         return _and_last(run_all(x))
 
     def run_all(x: Tensor) -> Tensor:
@@ -146,6 +152,14 @@ def lstm(
             it things go faster, and the first cell state is returned in its place.
     """
     native_kernels = _native(x, h, c, kernel, recurrent_kernel, bias)
+    if _tiles(x, h, c, kernel, recurrent_kernel, bias) and (mask is None or not cell_state):
+        valid = None if mask is None else _Valid(mask, x)
+        sequences = x if valid is None else valid.compact(x)
+        outputs, h_last, c_last = recurrent_native.HalfLSTM.apply(sequences, h, c, kernel, recurrent_kernel, bias)
+        if valid is None:
+            return Pass(outputs if every_output else None, h_last, (h_last, c_last))
+        all_outputs = valid.spread(outputs) if every_output else None
+        return Pass(all_outputs, valid.last(outputs, None), (valid.last(outputs, h), c))
     if mask is None:
         if native_kernels:
             outputs, _, h_last, c_last = recurrent_native.LSTM.apply(x, h, c, kernel, recurrent_kernel, bias)
@@ -231,6 +245,27 @@ def _torch_only(x: Tensor) -> bool:
 
 def _native(x: Tensor, *others: Tensor | None) -> bool:
     return native.takes(x, *others) and not _exported() and not _compiled(x)
+
+
+def _halves(x: Tensor, *others: Tensor | None) -> bool:
+    """Return whether these are bfloat16 that the native kernels can run: by tiles, or else as float32."""
+    if x.dtype is not torch.bfloat16 or x.numel() == 0 or _exported() or _compiled(x):
+        return False
+    return native.takes(x, *others, half=True)
+
+
+def _tiles(x: Tensor, *others: Tensor | None) -> bool:
+    """Return whether the kernels for tiles of bfloat16 can run; the recurrent kernel is the last but one."""
+    recurrent_kernel = others[-2]
+    assert recurrent_kernel is not None
+    return _halves(x, *others) and recurrent_kernel.shape[0] % 32 == 0 and native.has_tiles()
+
+
+def _in_full(network: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
+    """Run a network of bfloat16 in float32: without tiles that is the fastest, and rounds less."""
+    kind = arguments[0].dtype
+    outputs, last = network.apply(*(one.float() if isinstance(one, Tensor) else one for one in arguments))
+    return outputs.to(kind), last.to(kind)
 
 
 def _exported() -> bool:

@@ -216,3 +216,116 @@ def _with_last(twin: Any, *inputs: Any, **settings: Any) -> tuple[torch.Tensor, 
     found = twin(*inputs, **settings)
     found = found if isinstance(found, tuple) else (found,)
     return (*found, *(one[:, -1] for one in found))
+
+
+class HalfLSTM(torch.autograd.Function):
+    """An LSTM in bfloat16, on processors that multiply tiles of it: all outputs, and the last of each state.
+
+    Sums and cell states are float32 inside. Units must be a multiple of 32.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        h: torch.Tensor,
+        c: torch.Tensor,
+        kernel: torch.Tensor,
+        recurrent_kernel: torch.Tensor,
+        bias: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, ...]:
+        batch, time, _ = x.shape
+        units = recurrent_kernel.shape[0]
+        rows = _by_time(x)
+        gates = _linear(bias, rows, kernel).view(time, batch, 4 * units)  # becomes i, f, candidate, o
+        outputs, cells = _start(h, time), _start(c.float(), time)
+        recurrent = recurrent_kernel.contiguous()
+        native.call("lstm_forward_half", time, batch, units, recurrent, gates, outputs, cells)
+        ctx.save_for_backward(x, h, c, kernel, recurrent_kernel, bias, rows, gates, outputs, cells)
+        ctx.set_materialize_grads(False)
+        return outputs[1:].transpose(0, 1), outputs[time].clone(), cells[time].to(c.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, d_outputs: Gradient, d_last: Gradient, d_last_cell: Gradient) -> tuple[Gradient, ...]:
+        *inputs, rows, gates, outputs, cells = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(_by_twin(_outputs_and_last, inputs, [d_outputs, d_last, d_last_cell]))
+        _, _, _, kernel, recurrent_kernel, bias = inputs
+        time, batch, width = gates.shape
+        recurrent = recurrent_kernel.contiguous()
+        d, sums = torch.empty_like(gates), cells.new_zeros(torch.get_num_threads(), width)
+        d_h, d_c = (torch.zeros_like(cells[0]) if one is None else one.float() for one in (d_last, d_last_cell))
+        d_h, d_c = d_h.contiguous(), d_c.contiguous()
+        given = _steps(d_outputs)
+        native.call("lstm_backward_half", time, batch, width // 4, recurrent, gates, cells, *given, d, sums, d_h, d_c)
+        d = d.view(-1, width)
+        return (
+            _input_gradient(d, kernel, time, batch) if ctx.needs_input_grad[0] else None,
+            d_h.to(d.dtype),
+            d_c.to(d.dtype),
+            rows.t() @ d,
+            outputs[:-1].view(-1, width // 4).t() @ d,
+            sums.sum(0).to(d.dtype) if bias is not None else None,
+        )
+
+
+class HalfGRU(torch.autograd.Function):
+    """A GRU as `GRU` is, in bfloat16, on processors that multiply tiles of it: all outputs, and the last.
+
+    Sums and states are float32 inside. Units must be a multiple of 32.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        h: torch.Tensor,
+        kernel: torch.Tensor,
+        recurrent_kernel: torch.Tensor,
+        bias: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, time, _ = x.shape
+        units = recurrent_kernel.shape[0]
+        rows = _by_time(x)
+        gates = _linear(None if bias is None else bias[0], rows, kernel).view(time, batch, 3 * units)
+        recurrent_bias = None if bias is None else bias[1].contiguous()
+        states, inner = _start(h, time), gates.new_empty(time, batch, units)
+        recurrent = recurrent_kernel.contiguous()
+        native.call("gru_forward_half", time, batch, units, recurrent, recurrent_bias, gates, inner, states)
+        ctx.save_for_backward(x, h, kernel, recurrent_kernel, bias, rows, gates, inner, states)
+        ctx.set_materialize_grads(False)
+        return states[1:].transpose(0, 1), states[time].clone()
+
+    @staticmethod
+    def backward(ctx: Any, d_outputs: Gradient, d_last: Gradient) -> tuple[Gradient, ...]:
+        *inputs, rows, gates, inner, states = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            twin = functools.partial(_with_last, recurrent_plain.gru_plain)
+            return tuple(_by_twin(twin, inputs, [d_outputs, d_last]))
+        _, _, kernel, recurrent_kernel, bias = inputs
+        time, batch, units = inner.shape
+        recurrent = recurrent_kernel.contiguous()
+        d = states.new_empty(time, batch, 4 * units)
+        sums = torch.zeros(torch.get_num_threads(), 4 * units, dtype=torch.float32)
+        d_h = torch.zeros(batch, units, dtype=torch.float32) if d_last is None else d_last.float().contiguous()
+        d_outputs, *strides = _steps(d_outputs)
+        given = gates, inner, states, d_outputs, *strides
+        native.call("gru_backward_half", time, batch, units, recurrent, *given, d, sums, d_h)
+        d = d.view(-1, 4 * units)
+        d_inputs, d_recurrent = d[:, units:], d[:, : 3 * units]
+        d_bias = None
+        if bias is not None:
+            total = sums.sum(0)
+            d_bias = torch.stack([total[units:], total[: 3 * units].roll(-units)]).to(bias.dtype)
+        return (
+            _input_gradient(d_inputs, kernel, time, batch) if ctx.needs_input_grad[0] else None,
+            d_h.to(d.dtype),
+            rows.t() @ d_inputs,
+            (states[:-1].view(-1, units).t() @ d_recurrent).roll(-units, dims=1),
+            d_bias,
+        )
+
+
+def _outputs_and_last(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    outputs, cells = recurrent_plain.lstm_plain(*inputs)
+    return outputs, outputs[:, -1], cells[:, -1]

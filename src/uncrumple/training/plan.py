@@ -7,8 +7,9 @@ written down once as a program on memory that stays where it is.
 
 It is the same step: the same formulas, the same draws of random numbers, the
 same order. Whatever is not known here (another layer, a hook, a penalty, a
-`train_step` of one's own) goes the ordinary way in `loop.py`; this is found
-out anew before each step, so that hooks may come and layers be frozen at any time.
+loss or a `train_step` of one's own) goes the ordinary way in `loop.py`; this
+is found out anew before each step, so that hooks may come and layers be
+frozen at any time.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from torch.nn.modules import module as torch_module
 from uncrumple import activations, layers, losses, metrics, optimizers
 from uncrumple.core.errors import explain
 from uncrumple.kernels import native
-from uncrumple.kernels.dropout import draw_seed, limit_and_scale
+from uncrumple.kernels.dropout import draw_seed
 from uncrumple.kernels.native import program as native_program
+from uncrumple.losses.base import BuiltinLoss
 from uncrumple.optimizers.adam import one_minus_power
+from uncrumple.training.step_writer import Stage, StepWriter, weights_of
 
 _ACTIVATIONS = {
     activations.linear: "linear",
@@ -33,6 +36,7 @@ _ACTIVATIONS = {
     activations.sigmoid: "sigmoid",
     activations.softmax: "softmax",
 }
+_MOST_SIZES = 8  # how many sizes of batches programs are kept for
 # Hooks that somebody hung on all modules at once.
 _GLOBAL_HOOKS = (
     torch_module._global_forward_hooks,
@@ -42,26 +46,24 @@ _GLOBAL_HOOKS = (
 )
 
 
-class _Stage(NamedTuple):
-    """A dense layer, its activation, and the dropout behind it."""
-
-    dense: Any
-    activation: str
-    dropout: Any
-
-
 def make_plan(model: Any) -> Plan | None:
     """Return a plan of a compiled model's training step, or None if it is not a chain of dense layers."""
     if not native.available() or model._graph is None or model.jit_compile or _is_own(model):
         return None
     stages = _stages(model._graph._chain or [])
+    if stages is not None and any(stage.half for stage in stages) and not native.multiplies_halves():
+        return None
     optimizer = model.optimizer
     if stages is None or not getattr(optimizer, "built", False) or model._extra_losses():
         return None
     if optimizer.loss_scale_factor or type(optimizer).scale_loss is not optimizers.Optimizer.scale_loss:
         return None
     weights = [weight for stage in stages for weight in (stage.dense.kernel, stage.dense.bias) if weight is not None]
-    if not native.takes(*weights) or torch.is_autocast_enabled("cpu"):
+    if (
+        not native.takes(*weights)
+        or not all(weight.is_contiguous() for weight in weights)
+        or torch.is_autocast_enabled("cpu")
+    ):
         return None
     known = {id(weight) for weight in optimizer._weights}
     if len(known) != len(weights) or any(id(weight) not in known for weight in weights):
@@ -76,24 +78,33 @@ def _is_own(model: Any) -> bool:
         method = getattr(type(model), name)
         if name in model.__dict__ or not (method.__module__ or "").startswith("uncrumple."):
             return True
-    return False
+    compiled = model._compile_loss
+    loss = compiled._only if compiled is not None and compiled.built else None
+    return not isinstance(loss, BuiltinLoss) or not type(loss).__module__.startswith("uncrumple.")
 
 
-def _stages(chain: list[Any]) -> list[_Stage] | None:
+def _stages(chain: list[Any]) -> list[Stage] | None:
     """Return the chain as dense layers with what follows each, or None if there is anything else."""
-    found: list[_Stage] = []
+    found: list[Stage] = []
+    kind_of_input = None
     for layer in chain:
         kind = type(layer)
-        if layer._cast_weights_to is not None or layer.activity_regularizer is not None:
+        if layer.activity_regularizer is not None:
             return None
         if kind is layers.Dense:
             if _ACTIVATIONS.get(layer.activation) is None or layer.kernel.dim() != 2:
                 return None
-            found.append(_Stage(layer, _ACTIVATIONS[layer.activation], None))
+            half = layer._cast_weights_to is torch.bfloat16
+            if not half and (layer._cast_weights_to is not None or layer._compute_in is not torch.float32):
+                return None
+            if not found and kind_of_input not in (None, layer._compute_in):
+                return None
+            found.append(Stage(layer, _ACTIVATIONS[layer.activation], None, half))
         elif kind is layers.Flatten:
             if found:
                 return None
-        elif not found:
+            kind_of_input = layer._compute_in
+        elif not found or layer._compute_in is not found[-1].dense._compute_in:
             return None
         elif kind is layers.Dropout:
             if layer.noise_shape is not None or found[-1].dropout is not None or not layer.rate < 1:
@@ -109,7 +120,9 @@ def _stages(chain: list[Any]) -> list[_Stage] | None:
     if not found or any(stage.activation == "softmax" for stage in found[:-1]):
         return None
     last = found[-1]
-    return None if last.activation == "softmax" and last.dropout is not None else found
+    # The last activation is computed together with the loss, in float32.
+    whole = last.dropout is None and (last.activation == "linear" or not last.half)
+    return found if whole or (last.activation != "softmax" and not last.half) else None
 
 
 def _name_of_activation(layer: Any) -> str | None:
@@ -144,7 +157,7 @@ class Plan:
         weights: Their kernels and biases.
     """
 
-    def __init__(self, model: Any, stages: list[_Stage], weights: list[Any]) -> None:
+    def __init__(self, model: Any, stages: list[Stage], weights: list[Any]) -> None:
         self.model, self.stages = model, stages
         self.features = stages[0].dense.kernel.shape[0]
         self._compiled = (model.optimizer, model._compile_loss, model._compile_metrics)
@@ -171,6 +184,8 @@ class Plan:
         self._settings = native_program.AdamSettings()
         self._adam = self._has_plain_adam(model.optimizer)
         # The metrics that the program adds to.
+        slots = [slot for weight in weights for slot in model.optimizer.state[weight].values()]
+        self._slots = [(slot, slot.data_ptr()) for slot in slots] if self._adam else []
         self._counters = [model._loss_tracker, *([self._accuracy] if self._accuracy is not None else [])]
         self._counter_places = [metric.total.data_ptr() for metric in self._counters]
         self._sized: dict[int, _Sized] = {}
@@ -202,11 +217,14 @@ class Plan:
             if (
                 owned.get(name) is not weight
                 or weight.data_ptr() != place
+                or not weight.is_contiguous()
                 or weight.requires_grad is not trained
                 or weight._backward_hooks
                 or weight._post_accumulate_grad_hooks
             ):
                 return False
+        if any(slot.data_ptr() != place for slot, place in self._slots):
+            return False
         return [metric.total.data_ptr() for metric in self._counters] == self._counter_places
 
     # --- a step -----------------------------------------------------------------------------
@@ -254,7 +272,9 @@ class Plan:
             for metric in self._counters:
                 metric.count_in(samples)
         if self._accuracy is None:
-            self.model.compute_metrics(x, y, _prediction(self.stages[-1], sized.last), sample_weight)
+            # With the cross-entropy, the program has turned the last sums into probabilities in their place.
+            y_pred = sized.last if counted else _prediction(self.stages[-1], sized.last)
+            self.model.compute_metrics(x, y, y_pred, sample_weight)
         return True
 
     def _run(self, sized: _Sized, first: int, last: int | None) -> None:
@@ -296,93 +316,45 @@ class Plan:
 
     def _write(self, samples: int) -> _Sized:
         """Write the program for batches of so many samples, and keep it."""
-        made = native_program.Program()
-        stages = self.stages
-        gradient_of = {id(weight): gradient for weight, gradient in zip(self._weights, self._gradients)}
-        trained = {id(weight) for weight, is_trained in zip(self._weights, self._trained) if is_trained}
-        outputs = [torch.empty(samples, stage.dense.units) for stage in stages]
-        d_outputs = [torch.empty(samples, stage.dense.units) for stage in stages]
-        nothing = outputs[0]  # stands for x, whose place is filled in before each step
-        inputs: list[tuple[int, int]] = []
-        dropouts: dict[int, tuple[Any, list[int]]] = {}
-        last = len(stages) - 1
-
-        def ending(index: int, stage: _Stage) -> dict[str, Any]:
-            # The last activation belongs to the loss: together they have a simpler gradient.
-            name = "linear" if index == last else stage.activation
-            limit, scale = limit_and_scale(stage.dropout.rate) if stage.dropout is not None else (0, 1.0)
-            return {
-                "flags": native_program.ACTIVATIONS[name],
-                "sizes": (samples, stage.dense.units, 0, limit),
-                "scale": scale,
-            }
-
-        for index, stage in enumerate(stages):
-            before = outputs[index - 1] if index else nothing
-            features, units = stage.dense.kernel.shape
-            number = made.add(
-                native_program.MULTIPLY,
-                sizes=(samples, units, features),
-                memory=(before, stage.dense.kernel, outputs[index]),
-            )
-            if not index:
-                inputs.append((number, 0))
-            number = made.add(
-                native_program.ACTIVATE, memory=(stage.dense.bias, outputs[index]), **ending(index, stage)
-            )
-            if stage.dropout is not None:
-                dropouts[index] = (stage.dropout, [number])
-        forward = len(made)
+        writer = StepWriter(samples, self.stages)
+        for index in range(len(self.stages)):
+            writer.forward(index)
+        forward = len(writer.made)
         labels = None
         if self._crossentropy:
-            softmax = stages[-1].activation == "softmax"
-            if softmax:
-                made.add(native_program.SOFTMAX, sizes=outputs[-1].shape, memory=(outputs[-1],))
             totals = [metric.total for metric in self._counters]
-            labels = made.add(
-                native_program.CROSSENTROPY,
-                flags=0 if softmax else native_program.FROM_LOGITS,
-                sizes=outputs[-1].shape,
-                memory=(outputs[-1], None, d_outputs[-1], *totals),
-            )
-            forward = len(made)
-        for index in range(last, -1, -1):
-            stage = stages[index]
-            features, units = stage.dense.kernel.shape
-            bias = stage.dense.bias
-            d_bias = gradient_of[id(bias)] if bias is not None and id(bias) in trained else None
-            number = made.add(
-                native_program.ACTIVATE_BACKWARD,
-                memory=(outputs[index], d_outputs[index], d_bias),
-                **ending(index, stage),
-            )
-            if index in dropouts:
-                dropouts[index][1].append(number)
-            if id(stage.dense.kernel) in trained:
-                number = made.add(
-                    native_program.MULTIPLY,
-                    native_program.TRANSPOSE_A,
-                    (features, units, samples),
-                    (outputs[index - 1] if index else nothing, d_outputs[index], gradient_of[id(stage.dense.kernel)]),
-                )
-                if not index:
-                    inputs.append((number, 0))
-            if not any(id(weight) in trained for below in stages[:index] for weight in _weights_of(below)):
+            labels = writer.crossentropy(totals)
+            forward = len(writer.made)
+        gradients = {
+            id(weight): gradient
+            for weight, gradient, trained in zip(self._weights, self._gradients, self._trained)
+            if trained
+        }
+        for index in range(len(self.stages) - 1, -1, -1):
+            further = any(id(weight) in gradients for below in self.stages[:index] for weight in weights_of(below))
+            writer.backward(index, gradients, further)
+            if not further:
                 break  # everything before it is frozen
-            made.add(
-                native_program.MULTIPLY,
-                native_program.TRANSPOSE_B,
-                (samples, features, units),
-                (d_outputs[index], stage.dense.kernel, d_outputs[index - 1]),
-            )
-        backward = len(made)
+        backward = len(writer.made)
         if self._adam:
             for weight, gradient in zip(self._weights, self._gradients):
                 state = self.model.optimizer.state[weight]
                 memory = (weight, gradient, state["momentum"], state["velocity"], self._settings)
-                made.add(native_program.ADAM, sizes=(weight.numel(),), memory=memory)
-        both = tuple((layer, tuple(numbers)) for layer, numbers in dropouts.values())
-        sized = _Sized(made, made.finish(), forward, backward, tuple(inputs), labels, both, outputs[-1], d_outputs[-1])
+                writer.made.add(native_program.ADAM, sizes=(weight.numel(),), memory=memory)
+        dropouts = tuple((self.stages[index].dropout, tuple(numbers)) for index, numbers in writer.dropouts.items())
+        sized = _Sized(
+            writer.made,
+            writer.made.finish(),
+            forward,
+            backward,
+            tuple(writer.inputs),
+            labels,
+            dropouts,
+            writer.outputs[-1],
+            writer.d_outputs[-1],
+        )
+        if len(self._sized) == _MOST_SIZES:
+            del self._sized[next(iter(self._sized))]
         self._sized[samples] = sized
         return sized
 
@@ -391,17 +363,13 @@ def _nothing() -> None:
     """What a plan is copied to."""
 
 
-def _weights_of(stage: _Stage) -> list[Any]:
-    return [weight for weight in (stage.dense.kernel, stage.dense.bias) if weight is not None]
-
-
-def _prediction(stage: _Stage, sums: torch.Tensor) -> torch.Tensor:
+def _prediction(stage: Stage, sums: torch.Tensor) -> torch.Tensor:
     """Return what the last layer gives for its sums."""
     activation: Any = {name: function for function, name in _ACTIVATIONS.items()}[stage.activation]
     return sums if stage.activation == "linear" else activation(sums)
 
 
-def _is_crossentropy(compiled: Any, last: _Stage) -> bool:
+def _is_crossentropy(compiled: Any, last: Stage) -> bool:
     """Return whether the loss is the mean sparse cross-entropy of what the last layer gives."""
     loss = compiled._only if compiled is not None and compiled.built else None
     if type(loss) is not losses.SparseCategoricalCrossentropy or not loss._takes_short_way:

@@ -2,6 +2,7 @@
 
 They are optional. Where there is no compiler, where the environment says
 `UNCRUMPLE_NATIVE=0`, and for what they cannot do, the plain-torch twins run.
+`UNCRUMPLE_NATIVE=path` takes a library that was built in another way.
 """
 
 from __future__ import annotations
@@ -24,12 +25,29 @@ _Pointer, _Size, _Whole = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _FUNCTIONS = {
     "lstm_forward": "innnpppp",
     "lstm_backward": "innnppppnnpnnpppp",
+    "lstm_forward_half": "innnpppp",
+    "lstm_backward_half": "innnppppnnpppp",
     "gru_forward": "innnppppp",
     "gru_backward": "innnpppppnnppp",
+    "gru_forward_half": "innnppppp",
+    "gru_backward_half": "innnpppppnnppp",
     "simple_rnn_forward": "innnipp",
     "simple_rnn_backward": "innnipppnnppp",
-    "dropout": "innndpp",
+    "dropout": "innndipp",
     "run": "ipn",
+    "train_many": "ipn",
+    "draw": "ipnpp",
+    "pool": "innnnnninndippp",
+    "pool_backward": "innnnnndipppp",
+    "relu_backward": "innipppp",
+    "batch_moments": "innddipppppp",
+    "normalize": "inninndippppppp",
+    "normalize_backward": "inninndipppppppppppp",
+    "add_bias": "innipp",
+    "attention": "innnnnndiipppppp",
+    "attention_backward": "innnnnndiippppppppp",
+    "greatest_step": "innniipp",
+    "greatest_step_backward": "innnnnnnnniippppppppp",
 }
 _TYPES = {"i": _Whole, "n": _Size, "d": ctypes.c_double, "p": _Pointer}
 
@@ -37,10 +55,11 @@ _TYPES = {"i": _Whole, "n": _Size, "d": ctypes.c_double, "p": _Pointer}
 @functools.cache
 def _library() -> Any:
     """Return the loaded library, or None if there is none that fits."""
-    if os.environ.get("UNCRUMPLE_NATIVE", "1") == "0":
+    wish = os.environ.get("UNCRUMPLE_NATIVE", "1")
+    if wish == "0":
         return None
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = pathlib.Path(__file__).with_name("_kernels" + suffix)
+    built = [pathlib.Path(__file__).with_name("_kernels" + suffix) for suffix in importlib.machinery.EXTENSION_SUFFIXES]
+    for path in [pathlib.Path(wish)] if wish != "1" else built:
         if not path.exists():
             continue
         try:
@@ -53,27 +72,41 @@ def _library() -> Any:
                 function.restype = _Whole
         except (OSError, AttributeError):
             return None
-        library.uncrumple_use_gemm(_torchs_gemm())
+        library.uncrumple_use_gemm(*_torchs_gemms())
         return library
     return None
 
 
-def _torchs_gemm() -> Any:
-    """Return the address of the BLAS function that torch itself multiplies float32 matrices with, or None."""
+@functools.cache
+def _torchs_gemms() -> tuple[Any, Any]:
+    """Return the addresses of the BLAS functions that torch itself multiplies with, for float32 and for bfloat16.
+
+    None stands for a function that torch's library does not show. BLAS libraries differ in the size of their whole
+    numbers, so each is tried out, on [[1, 2], [3, 4]] times itself.
+    """
     folder = pathlib.Path(torch.__file__).parent / "lib"
+    found: list[Any] = [None, None]
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
-            gemm = ctypes.CDLL(str(folder / name)).sgemm_
-        except (OSError, AttributeError):
+            library = ctypes.CDLL(str(folder / name))
+        except OSError:
             continue
-        # BLAS libraries differ in the size of their whole numbers: try it out, on [[1, 2], [3, 4]] times itself.
-        sizes = [ctypes.byref(ctypes.c_int64(2)) for _ in range(6)]
-        one, zero = ctypes.byref(ctypes.c_float(1)), ctypes.byref(ctypes.c_float(0))
-        a, c = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_float * 4)()
-        gemm(b"N", b"N", *sizes[:3], one, a, sizes[3], a, sizes[4], zero, c, sizes[5])
-        if list(c) == [7.0, 10.0, 15.0, 22.0]:
-            return ctypes.cast(gemm, ctypes.c_void_p)
-    return None
+        ones = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_uint16 * 4)(0x3F80, 0x4000, 0x4040, 0x4080)
+        for place, (symbol, a) in enumerate(zip(("sgemm_", "gemm_bf16bf16f32_"), ones)):
+            gemm = getattr(library, symbol, None)
+            if gemm is None:
+                continue
+            sizes = [ctypes.byref(ctypes.c_int64(2)) for _ in range(6)]
+            one, zero, c = ctypes.c_float(1), ctypes.c_float(0), (ctypes.c_float * 4)()
+            gemm(b"N", b"N", *sizes[:3], ctypes.byref(one), a, sizes[3], a, sizes[4], ctypes.byref(zero), c, sizes[5])
+            if list(c) == [7.0, 10.0, 15.0, 22.0]:
+                found[place] = ctypes.cast(gemm, ctypes.c_void_p)
+    return found[0], found[1]
+
+
+def multiplies_halves() -> bool:
+    """Return whether programs can multiply matrices of bfloat16, and the processor is made for it."""
+    return has_tiles() and _torchs_gemms()[1] is not None
 
 
 def available() -> bool:
@@ -90,6 +123,12 @@ def instruction_set() -> str | None:
     """Return what the kernels use of this processor: "plain", "AVX2" or "AVX512"; None without kernels."""
     library = _library()
     return None if library is None else INSTRUCTION_SETS[library.uncrumple_instruction_set()]
+
+
+def has_tiles() -> bool:
+    """Return whether the processor multiplies tiles of bfloat16 (AMX), and the kernels may use that."""
+    library = _library()
+    return library is not None and bool(library.uncrumple_has_tiles())
 
 
 def limit_instruction_set(name: str | None) -> str | None:
@@ -115,11 +154,15 @@ def call(name: str, *arguments: Any) -> None:
         raise MemoryError(f"no memory for the kernel {name}")
 
 
-def takes(*tensors: torch.Tensor | None) -> bool:
-    """Return whether the kernels can work on these: float32, dense, on the CPU, and the library is there."""
+def takes(*tensors: torch.Tensor | None, half: bool = False) -> bool:
+    """Return whether the kernels can work on these: dense, on the CPU, float32, and the library is there.
+
+    Args:
+        tensors: What they are to work on; None stands for nothing.
+        half: Whether bfloat16 will do, too, if all are bfloat16.
+    """
     if _library() is None:
         return False
-    return all(
-        one is None or (one.dtype is torch.float32 and one.device.type == "cpu" and one.layout is torch.strided)
-        for one in tensors
-    )
+    there = [one for one in tensors if one is not None]
+    kind = torch.bfloat16 if half and there and there[0].dtype is torch.bfloat16 else torch.float32
+    return all(one.dtype is kind and one.device.type == "cpu" and one.layout is torch.strided for one in there)

@@ -22,6 +22,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
@@ -66,10 +69,33 @@ typedef void (*Gemm)(const char*, const char*, const int*, const int*, const int
                      const int*, const float*, const int*, const float*, float*, const int*);
 Gemm torch_gemm = nullptr;
 
+// The same for bfloat16, with a result of floats.
+typedef void (*HalfGemm)(const char*, const char*, const int*, const int*, const int*, const float*, const void*,
+                         const int*, const void*, const int*, const float*, float*, const int*);
+HalfGemm torch_half_gemm = nullptr;
+
+// bfloat16: the upper half of a float. Kernels read and write it; inside they compute with floats.
+struct Half {
+    uint16_t bits;
+};
+
 enum Activation { LINEAR, RELU, TANH, SIGMOID };
 
 // What a program is made of; the Python side has the same list.
-enum Code { MULTIPLY, ACTIVATE, ACTIVATE_BACKWARD, SOFTMAX, CROSSENTROPY, ADAM };
+enum Code {
+    MULTIPLY,
+    ACTIVATE,
+    ACTIVATE_BACKWARD,
+    SOFTMAX,
+    CROSSENTROPY,
+    ADAM,
+    MULTIPLY_HALF,
+    ACTIVATE_HALF,
+    ACTIVATE_BACKWARD_HALF,
+    ROUND,
+    NARROW,
+    WIDEN
+};
 enum Flag { TRANSPOSE_A = 1, TRANSPOSE_B = 2, FROM_LOGITS = 1 };
 
 struct Operation {
@@ -80,6 +106,87 @@ struct Operation {
 };
 
 enum Failure { NO_MEMORY = 1, LABEL_OUT_OF_RANGE = 2, NO_SUCH_OPERATION = 3 };
+
+// torch's generator of random numbers on the CPU, MT19937 (Matsumoto and Nishimura, "Mersenne twister", 1998), with
+// torch's way to read it. Python copies its state in and out.
+struct Twister {
+    enum { WORDS = 624, AHEAD = 397 };
+    uint32_t words[WORDS];
+    int32_t left;  // numbers until the words are renewed, counted as torch counts them
+    uint32_t next;
+
+    uint32_t twisted(uint32_t upper, uint32_t lower) const {
+        uint32_t y = (upper & 0x80000000u) | (lower & 0x7fffffffu);
+        return (y >> 1) ^ (y & 1 ? 0x9908b0dfu : 0u);
+    }
+    void renew() {
+        for (int n = 0; n < WORDS - AHEAD; n++) words[n] = words[n + AHEAD] ^ twisted(words[n], words[n + 1]);
+        for (int n = WORDS - AHEAD; n < WORDS - 1; n++)
+            words[n] = words[n + AHEAD - WORDS] ^ twisted(words[n], words[n + 1]);
+        words[WORDS - 1] = words[AHEAD - 1] ^ twisted(words[WORDS - 1], words[0]);
+        left = WORDS;
+        next = 0;
+    }
+    uint32_t draw() {
+        if (--left == 0) renew();
+        uint32_t y = words[next++];
+        y ^= y >> 11;
+        y ^= (y << 7) & 0x9d2c5680u;
+        y ^= (y << 15) & 0xefc60000u;
+        return y ^ (y >> 18);
+    }
+    // What `random_()` puts into an int64.
+    int64_t seed() {
+        uint64_t high = draw();
+        return int64_t((high << 32 | draw()) & 0x7fffffffffffffffu);
+    }
+    // What `randperm` returns.
+    void shuffle(int64_t count, int64_t* order) {
+        for (int64_t n = 0; n < count; n++) order[n] = n;
+        for (int64_t n = 0; n < count - 1; n++) {
+            int64_t other = n + draw() % uint32_t(count - n), kept = order[n];
+            order[n] = order[other];
+            order[other] = kept;
+        }
+    }
+};
+
+// A dropout in a network of many: where its seeds come from, and which operations they belong to, in the program for
+// whole batches and in that for the last one.
+struct Dropped {
+    Twister* random;
+    int64_t operations[2][2];
+};
+
+// Samples and the programs that work on batches of them.
+struct Fed {
+    int64_t samples, batch, features;
+    const float* x;
+    const int64_t* y;
+    const int64_t* rows;  // which rows of x and y the samples are; null: all in their order
+    float* x_batch;       // where the programs read a batch
+    int64_t* y_batch;
+    Operation* programs[2];  // for whole batches, and for the last, smaller one
+    int64_t lengths[2];
+    float* totals;  // two numbers that the programs add to: loss and right answers
+};
+
+// One of many networks that are trained at once, for some epochs. The Python side has the same fields.
+struct Training {
+    int64_t first, last;  // the steps to do now, counted over all these epochs
+    int64_t done;         // updates made before these epochs
+    Fed learned, held;    // what it learns from, and what it is tried on after each epoch
+    int64_t* order;       // null: no shuffling
+    Twister* random;
+    const Dropped* dropouts;
+    int64_t dropout_count;
+    double* settings;           // those of Adam in the programs: rate first, keep fifth
+    const double* corrections;  // of Adam: two per number of the update
+    double rate, decay;
+    const double* rates;  // one per step of these epochs; null: `rate` for all
+    float* log;           // four per epoch: the totals of what it learned from, and of what it is tried on
+    int64_t failed;
+};
 
 // Spreads a seed over 64 bits (Steele et al., "Fast splittable pseudorandom number generators", 2014), so that seeds
 // side by side give numbers that have nothing to do with each other.
@@ -142,6 +249,294 @@ inline int team_size() {
 #undef ROWS
 #undef SET
 
+// --- LSTM in bfloat16, for processors that multiply tiles of it (AMX) --------------------------
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
+#define HAS_TILES
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,prefer-vector-width=512,amx-tile,amx-bf16")
+
+namespace {
+namespace tiles {
+
+using avx512::get;
+using avx512::put;
+using avx512::put_and_add;
+using avx512::sigmoid;
+typedef avx512::V V;
+
+enum { SIDE = 16, DEEP = 32 };  // a tile of a product is 16 x 16, of 32 pairs each
+
+// The system gives the large registers to a process only when it asks for them.
+bool allowed() {
+    static const bool granted = __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("amx-tile") &&
+                                !syscall(SYS_arch_prctl, 0x1023, 18);
+    return granted;
+}
+
+struct Registers {
+    Registers() {
+        alignas(64) uint8_t shape[64] = {};
+        shape[0] = 1;
+        for (int n = 0; n < 8; n++) {
+            shape[16 + 2 * n] = 64;  // bytes per row
+            shape[48 + n] = SIDE;
+        }
+        _tile_loadconfig(shape);
+    }
+    ~Registers() { _tile_release(); }
+};
+
+// Lays a matrix (inner x columns, both multiples of what tiles need) out in tiles of 16 rows of 16 pairs.
+// Element (k, n) is from[k * by_row + n * by_column].
+void pack(const Half* from, Size by_row, Size by_column, Size inner, Size columns, Half* to) {
+    for (Size n0 = 0; n0 < columns; n0 += SIDE)
+        for (Size k0 = 0; k0 < inner; k0 += DEEP)
+            for (Size pair = 0; pair < DEEP / 2; pair++)
+                for (Size n = 0; n < SIDE; n++)
+                    for (Size odd = 0; odd < 2; odd++)
+                        *to++ = from[(k0 + 2 * pair + odd) * by_row + (n0 + n) * by_column];
+}
+
+// C (16 x columns) = A (16 x inner) times a packed matrix; columns are a multiple of 32.
+inline void multiply(const Half* a, Size inner, const Half* packed, Size columns, float* c) {
+    Size depth = inner / DEEP;
+    const Half* tile = packed;
+    for (Size n = 0; n < columns; n += 2 * SIDE) {
+        _tile_zero(0);
+        _tile_zero(1);
+        const Half* other = tile + depth * SIDE * DEEP;
+        for (Size k = 0; k < depth; k++) {
+            _tile_loadd(2, a + k * DEEP, inner * 2);
+            _tile_loadd(3, tile + k * SIDE * DEEP, 64);
+            _tile_loadd(4, other + k * SIDE * DEEP, 64);
+            _tile_dpbf16ps(0, 2, 3);
+            _tile_dpbf16ps(1, 2, 4);
+        }
+        _tile_stored(0, c + n, columns * 4);
+        _tile_stored(1, c + n + SIDE, columns * 4);
+        tile = other + depth * SIDE * DEEP;
+    }
+}
+
+struct Room {  // what a thread works in
+    Half* narrow;
+    float *wide, *state;
+};
+
+// Calls work(first sample, how many, room, thread) for blocks of 16 samples.
+template <typename Work>
+int by_blocks(int threads, Size batch, Size narrow, Size wide, Size state, Work work) {
+    Size blocks = (batch + SIDE - 1) / SIDE;
+    if (threads > blocks) threads = int(blocks);
+    int failed = 0;
+#pragma omp parallel num_threads(threads > 1 ? threads : 1)
+    {
+        static thread_local Scratch scratch;
+        float* memory = scratch.floats(narrow / 2 + wide + state + 48);
+        if (!memory) {
+#pragma omp atomic write
+            failed = NO_MEMORY;
+        } else {
+            Room room = {reinterpret_cast<Half*>(memory), memory + (narrow / 2 + 15) / 16 * 16, nullptr};
+            room.state = room.wide + (wide + 15) / 16 * 16;
+            Registers registers;
+            Share mine(blocks, team_size(), this_thread());
+            for (Size block = mine.first; block < mine.last; block++)
+                work(block * SIDE, smaller(SIDE, batch - block * SIDE), room, this_thread());
+        }
+    }
+    return failed;
+}
+
+// As for floats, but outputs and gates are bfloat16; cells are floats.
+int lstm_forward(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel, Half* gates,
+                 Half* outputs, float* cells) {
+    Size width = 4 * units;
+    static thread_local Scratch scratch;
+    Half* packed = reinterpret_cast<Half*>(scratch.floats(units * width / 2));
+    if (!packed) return NO_MEMORY;
+    pack(recurrent_kernel, width, 1, units, width, packed);
+    return by_blocks(threads, batch, SIDE * units, SIDE * width, 0, [=](Size first, Size rows, Room room, int) {
+        Half* h = room.narrow;
+        std::memset(h, 0, size_t(SIDE * units) * 2);
+        std::memcpy(h, outputs + first * units, size_t(rows * units) * 2);
+        for (Size t = 0; t < time; t++) {
+            multiply(h, units, packed, width, room.wide);
+            for (Size row = 0; row < rows; row++) {
+                Size sample = t * batch + first + row;
+                Half* gate = gates + sample * width;
+                const float *sum = room.wide + row * width, *c = cells + sample * units;
+                float* c_new = cells + (sample + batch) * units;
+                Half* h_new = outputs + (sample + batch) * units;
+                for (Size u = 0; u < units; u += SIDE) {
+                    V i = sigmoid(get(gate + u, SIDE) + get(sum + u, SIDE));
+                    V f = sigmoid(get(gate + units + u, SIDE) + get(sum + units + u, SIDE));
+                    V g = avx512::tanh(get(gate + 2 * units + u, SIDE) + get(sum + 2 * units + u, SIDE));
+                    V o = sigmoid(get(gate + 3 * units + u, SIDE) + get(sum + 3 * units + u, SIDE));
+                    V cell = f * get(c + u, SIDE) + i * g;
+                    put(gate + u, i, SIDE);
+                    put(gate + units + u, f, SIDE);
+                    put(gate + 2 * units + u, g, SIDE);
+                    put(gate + 3 * units + u, o, SIDE);
+                    put(c_new + u, cell, SIDE);
+                    V out = o * avx512::tanh(cell);
+                    put(h_new + u, out, SIDE);
+                    put(h + row * units + u, out, SIDE);
+                }
+            }
+        }
+    });
+}
+
+int lstm_backward(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel, const Half* gates,
+                  const float* cells, const Half* d_outputs, Size by_time, Size by_sample, Half* d_gates,
+                  float* d_bias, float* d_h, float* d_c) {
+    Size width = 4 * units;
+    static thread_local Scratch scratch;
+    Half* packed = reinterpret_cast<Half*>(scratch.floats(units * width / 2));
+    if (!packed) return NO_MEMORY;
+    pack(recurrent_kernel, 1, width, width, units, packed);
+    auto work = [=](Size first, Size rows, Room room, int thread) {
+        Half* d = room.narrow;
+        float *back = room.state, *sum = d_bias + thread * width;
+        std::memset(d, 0, size_t(SIDE * width) * 2);
+        std::memset(back, 0, size_t(SIDE * units) * 4);
+        std::memcpy(back, d_h + first * units, size_t(rows * units) * 4);
+        for (Size t = time - 1; t >= 0; t--) {
+            for (Size row = 0; row < rows; row++) {
+                Size sample = t * batch + first + row;
+                const Half* gate = gates + sample * width;
+                const float *before = cells + sample * units, *after = before + batch * units;
+                const Half* given = d_outputs ? d_outputs + t * by_time + (first + row) * by_sample : nullptr;
+                Half* d_gate = d_gates + sample * width;
+                float* dc = d_c + (first + row) * units;
+                for (Size u = 0; u < units; u += SIDE) {
+                    V i = get(gate + u, SIDE), f = get(gate + units + u, SIDE);
+                    V g = get(gate + 2 * units + u, SIDE), o = get(gate + 3 * units + u, SIDE);
+                    V squeezed = avx512::tanh(get(after + u, SIDE));
+                    V to_h = get(back + row * units + u, SIDE), to_c = get(dc + u, SIDE);
+                    if (given) to_h += get(given + u, SIDE);
+                    to_c += to_h * o * (1.0f - squeezed * squeezed);
+                    put_and_add(d_gate + u, sum + u, to_c * g * i * (1.0f - i), SIDE);
+                    put_and_add(d_gate + units + u, sum + units + u, to_c * get(before + u, SIDE) * f * (1.0f - f), SIDE);
+                    put_and_add(d_gate + 2 * units + u, sum + 2 * units + u, to_c * i * (1.0f - g * g), SIDE);
+                    put_and_add(d_gate + 3 * units + u, sum + 3 * units + u, to_h * squeezed * o * (1.0f - o), SIDE);
+                    put(dc + u, to_c * f, SIDE);
+                }
+                std::memcpy(d + row * width, d_gate, size_t(width) * 2);
+            }
+            multiply(d, width, packed, units, back);
+        }
+        std::memcpy(d_h + first * units, back, size_t(rows * units) * 4);
+    };
+    return by_blocks(threads, batch, SIDE * width, 0, SIDE * units, work);
+}
+
+// A GRU with the reset gate after the product, as for floats; gates, inner and outputs are bfloat16.
+int gru_forward(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
+                const Half* recurrent_bias, Half* gates, Half* inner, Half* outputs) {
+    Size width = 3 * units;
+    static thread_local Scratch scratch;
+    Half* packed = reinterpret_cast<Half*>(scratch.floats(units * width / 2));
+    if (!packed) return NO_MEMORY;
+    pack(recurrent_kernel, width, 1, units, width, packed);
+    auto work = [=](Size first, Size rows, Room room, int) {
+        Half* h = room.narrow;
+        float* state = room.state;  // not rounded from step to step
+        std::memset(h, 0, size_t(SIDE * units) * 2);
+        std::memcpy(h, outputs + first * units, size_t(rows * units) * 2);
+        for (Size n = 0; n < rows * units; n += SIDE) put(state + n, get(h + n, SIDE), SIDE);
+        for (Size t = 0; t < time; t++) {
+            multiply(h, units, packed, width, room.wide);
+            for (Size row = 0; row < rows; row++) {
+                Size sample = t * batch + first + row;
+                Half *gate = gates + sample * width, *kept = inner + sample * units;
+                Half* h_new = outputs + (sample + batch) * units;
+                const float* sum = room.wide + row * width;
+                for (Size u = 0; u < units; u += SIDE) {
+                    V sum_z = get(sum + u, SIDE), sum_r = get(sum + units + u, SIDE);
+                    V part = get(sum + 2 * units + u, SIDE);
+                    if (recurrent_bias) {
+                        sum_z += get(recurrent_bias + u, SIDE);
+                        sum_r += get(recurrent_bias + units + u, SIDE);
+                        part += get(recurrent_bias + 2 * units + u, SIDE);
+                    }
+                    V z = sigmoid(get(gate + u, SIDE) + sum_z), r = sigmoid(get(gate + units + u, SIDE) + sum_r);
+                    V candidate = avx512::tanh(get(gate + 2 * units + u, SIDE) + r * part);
+                    V out = candidate + z * (get(state + row * units + u, SIDE) - candidate);
+                    put(gate + u, z, SIDE);
+                    put(gate + units + u, r, SIDE);
+                    put(gate + 2 * units + u, candidate, SIDE);
+                    put(kept + u, part, SIDE);
+                    put(state + row * units + u, out, SIDE);
+                    put(h_new + u, out, SIDE);
+                    put(h + row * units + u, out, SIDE);
+                }
+            }
+        }
+    };
+    return by_blocks(threads, batch, SIDE * units, SIDE * width, SIDE * units, work);
+}
+
+int gru_backward(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel, const Half* gates,
+                 const Half* inner, const Half* outputs, const Half* d_outputs, Size by_time, Size by_sample,
+                 Half* d_gates, float* d_bias, float* d_h) {
+    Size width = 3 * units, d_width = 4 * units;
+    static thread_local Scratch scratch;
+    Half* packed = reinterpret_cast<Half*>(scratch.floats(units * width));
+    if (!packed) return NO_MEMORY;
+    Half* turned = packed + units * width;  // rows in the order candidate, z, r
+    for (Size k = 0; k < units; k++) {
+        std::memcpy(turned + k * width, recurrent_kernel + k * width + 2 * units, size_t(units) * 2);
+        std::memcpy(turned + k * width + units, recurrent_kernel + k * width, size_t(2 * units) * 2);
+    }
+    pack(turned, 1, width, width, units, packed);
+    auto work = [=](Size first, Size rows, Room room, int thread) {
+        Half* d = room.narrow;
+        float *back = room.wide, *direct = room.state, *sum = d_bias + thread * d_width;
+        std::memset(d, 0, size_t(SIDE * width) * 2);
+        std::memcpy(direct, d_h + first * units, size_t(rows * units) * 4);
+        for (Size t = time - 1; t >= 0; t--) {
+            for (Size row = 0; row < rows; row++) {
+                Size sample = t * batch + first + row;
+                const Half *gate = gates + sample * width, *part = inner + sample * units;
+                const Half* before = outputs + sample * units;
+                const Half* given = d_outputs ? d_outputs + t * by_time + (first + row) * by_sample : nullptr;
+                Half* d_gate = d_gates + sample * d_width;
+                for (Size u = 0; u < units; u += SIDE) {
+                    V z = get(gate + u, SIDE), r = get(gate + units + u, SIDE), g = get(gate + 2 * units + u, SIDE);
+                    V to_h = get(direct + row * units + u, SIDE);
+                    if (given) to_h += get(given + u, SIDE);
+                    V to_g = to_h * (1.0f - z) * (1.0f - g * g);
+                    V to_z = to_h * (get(before + u, SIDE) - g) * z * (1.0f - z);
+                    put_and_add(d_gate + u, sum + u, to_g * r, SIDE);
+                    put_and_add(d_gate + units + u, sum + units + u, to_z, SIDE);
+                    put_and_add(d_gate + 2 * units + u, sum + 2 * units + u,
+                                to_g * get(part + u, SIDE) * r * (1.0f - r), SIDE);
+                    put_and_add(d_gate + 3 * units + u, sum + 3 * units + u, to_g, SIDE);
+                    put(direct + row * units + u, to_h * z, SIDE);
+                }
+                std::memcpy(d + row * width, d_gate, size_t(width) * 2);
+            }
+            multiply(d, width, packed, units, back);
+            for (Size n = 0; n < rows * units; n += SIDE) put(direct + n, get(direct + n, SIDE) + get(back + n, SIDE), SIDE);
+        }
+        std::memcpy(d_h + first * units, direct, size_t(rows * units) * 4);
+    };
+    return by_blocks(threads, batch, SIDE * width, SIDE * units, SIDE * units, work);
+}
+
+}  // namespace tiles
+}  // namespace
+
+#pragma GCC pop_options
+#endif
+
 namespace {
 
 // 0: plain, 1: AVX2, 2: AVX512
@@ -183,18 +578,63 @@ EXPORT int uncrumple_limit_instruction_set(int most) {
     return chosen_set;
 }
 
-EXPORT void uncrumple_use_gemm(void* gemm) { torch_gemm = reinterpret_cast<Gemm>(gemm); }
+EXPORT void uncrumple_use_gemm(void* gemm, void* half_gemm) {
+    torch_gemm = reinterpret_cast<Gemm>(gemm);
+    torch_half_gemm = reinterpret_cast<HalfGemm>(half_gemm);
+}
+
+// `half`: the numbers are bfloat16.
 
 // Runs operations one after the other; returns 0, or what failed (`Failure`).
 EXPORT int uncrumple_run(int threads, const Operation* operations, Size count) {
     DISPATCH(run(threads, operations, count))
 }
 
+// Trains many networks, each by one thread; `failed` of each tells how it went. Returns whether any failed.
+EXPORT int uncrumple_train_many(int threads, Training* networks, Size count) {
+    DISPATCH(train_many(threads, networks, count))
+}
+
+// Draws from a state of torch's generator, as torch does: an order of `count` numbers and a seed.
+EXPORT int uncrumple_draw(int, Twister* random, Size count, int64_t* order, int64_t* seed) {
+    random->shuffle(count, order);
+    *seed = random->seed();
+    return 0;
+}
+
 // Keeps each number with the probability 1 - dropped / 2^32, multiplied by `scale`, and sets the others to zero.
 // What is kept depends on the seed and the place alone. `to` may be `from`.
-EXPORT int uncrumple_dropout(int threads, Size count, Size seed, Size dropped, double scale, const float* from,
-                             float* to) {
-    DISPATCH(dropout(threads, count, seed, dropped, scale, from, to))
+EXPORT int uncrumple_dropout(int threads, Size count, Size seed, Size dropped, double scale, int half,
+                             const void* from, void* to) {
+    if (half) DISPATCH(dropout(threads, count, seed, dropped, scale, (const Half*)from, (Half*)to))
+    DISPATCH(dropout(threads, count, seed, dropped, scale, (const float*)from, (float*)to))
+}
+
+EXPORT int uncrumple_pool(int threads, Size samples, Size height, Size width, Size channels, Size tall, Size wide,
+                          int relu, Size seed, Size dropped, double scale, int half, const void* x, void* out,
+                          uint8_t* where) {
+    if (half)
+        DISPATCH(pool(threads, samples, height, width, channels, tall, wide, relu, seed, dropped, scale,
+                      (const Half*)x, (Half*)out, where))
+    DISPATCH(pool(threads, samples, height, width, channels, tall, wide, relu, seed, dropped, scale, (const float*)x,
+                  (float*)out, where))
+}
+
+EXPORT int uncrumple_pool_backward(int threads, Size samples, Size height, Size width, Size channels, Size tall,
+                                   Size wide, double scale, int half, const void* dy, const uint8_t* where, void* dx,
+                                   float* sums) {
+    if (half)
+        DISPATCH(pool_backward(threads, samples, height, width, channels, tall, wide, scale, (const Half*)dy, where,
+                               (Half*)dx, sums))
+    DISPATCH(pool_backward(threads, samples, height, width, channels, tall, wide, scale, (const float*)dy, where,
+                           (float*)dx, sums))
+}
+
+EXPORT int uncrumple_relu_backward(int threads, Size rows, Size columns, int half, const void* y, const void* dy,
+                                   void* dx, float* sums) {
+    if (half)
+        DISPATCH(relu_backward(threads, rows, columns, (const Half*)y, (const Half*)dy, (Half*)dx, sums))
+    DISPATCH(relu_backward(threads, rows, columns, (const float*)y, (const float*)dy, (float*)dx, sums))
 }
 
 // Every function returns 0, or 1 if there was no memory. d_bias has a row per thread, which comes as zeros and leaves
@@ -211,6 +651,35 @@ EXPORT int uncrumple_lstm_backward(int threads, Size time, Size batch, Size unit
                                    float* d_gates, float* d_bias, float* d_h, float* d_c) {
     DISPATCH(lstm_backward(threads, time, batch, units, recurrent_kernel, gates, cells, d_outputs, by_time, by_sample,
                            d_cells, cells_by_time, cells_by_sample, d_gates, d_bias, d_h, d_c))
+}
+
+// Whether the next two can be called; units must be a multiple of 32.
+EXPORT int uncrumple_has_tiles() {
+#ifdef HAS_TILES
+    return chosen_set == 2 && tiles::allowed();
+#else
+    return 0;
+#endif
+}
+
+EXPORT int uncrumple_lstm_forward_half(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
+                                       Half* gates, Half* outputs, float* cells) {
+#ifdef HAS_TILES
+    return tiles::lstm_forward(threads, time, batch, units, recurrent_kernel, gates, outputs, cells);
+#else
+    return NO_SUCH_OPERATION;
+#endif
+}
+
+EXPORT int uncrumple_lstm_backward_half(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
+                                        const Half* gates, const float* cells, const Half* d_outputs, Size by_time,
+                                        Size by_sample, Half* d_gates, float* d_bias, float* d_h, float* d_c) {
+#ifdef HAS_TILES
+    return tiles::lstm_backward(threads, time, batch, units, recurrent_kernel, gates, cells, d_outputs, by_time,
+                                by_sample, d_gates, d_bias, d_h, d_c);
+#else
+    return NO_SUCH_OPERATION;
+#endif
 }
 
 EXPORT int uncrumple_gru_forward(int threads, Size time, Size batch, Size units, const float* recurrent_kernel,
@@ -238,6 +707,117 @@ EXPORT int uncrumple_simple_rnn_backward(int threads, Size time, Size batch, Siz
                                  by_sample, d_sums, d_bias, d_h))
 }
 
+// Batch normalization and other parts of layers, called by the layers themselves.
+
+EXPORT int uncrumple_batch_moments(int threads, Size rows, Size channels, double momentum, double epsilon, int half,
+                                   const void* x, float* moving_mean, float* moving_variance, float* mean,
+                                   float* deviation, float* room) {
+    if (half)
+        DISPATCH(batch_moments(threads, rows, channels, momentum, epsilon, (const Half*)x, moving_mean,
+                               moving_variance, mean, deviation, room))
+    DISPATCH(batch_moments(threads, rows, channels, momentum, epsilon, (const float*)x, moving_mean, moving_variance,
+                           mean, deviation, room))
+}
+
+// The last arguments of these two are those of the functions of the same name.
+EXPORT int uncrumple_normalize(int threads, Size rows, Size channels, int relu, Size seed, Size dropped, double scale,
+                               int half, const void* x, const float* mean, const float* factor, const float* offset,
+                               const void* shortcut, void* y, float* room) {
+#define CALL(Number)                                                                                            \
+    DISPATCH(normalize(threads, rows, channels, {relu, seed, uint32_t(dropped), float(scale)}, (const Number*)x, \
+                       mean, factor, offset, (const Number*)shortcut, (Number*)y, room))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
+EXPORT int uncrumple_normalize_backward(int threads, Size rows, Size channels, int relu, Size seed, Size dropped,
+                                        double scale, int half, const void* x, const float* mean,
+                                        const float* deviation, const float* factor, const float* offset,
+                                        const void* y, const void* dy, void* d_shortcut, void* dx, float* d_gamma,
+                                        float* d_beta, float* room) {
+#define CALL(Number)                                                                                                  \
+    DISPATCH(normalize_backward(threads, rows, channels, {relu, seed, uint32_t(dropped), float(scale)},               \
+                                (const Number*)x, mean, deviation, factor, offset, (const Number*)y,                  \
+                                (const Number*)dy, (Number*)d_shortcut, (Number*)dx, d_gamma, d_beta, room))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
+EXPORT int uncrumple_greatest_step(int threads, Size samples, Size steps, Size channels, int relu, int half,
+                                   const void* y, void* out) {
+    if (half) DISPATCH(greatest_step(threads, samples, steps, channels, relu, (const Half*)y, (Half*)out))
+    DISPATCH(greatest_step(threads, samples, steps, channels, relu, (const float*)y, (float*)out))
+}
+
+EXPORT int uncrumple_greatest_step_backward(int threads, Size samples, Size steps, Size channels, Size steps_in,
+                                            Size channels_in, Size width, Size stride, Size hole, Size padding,
+                                            int relu, int half, const void* y, const void* out, const void* d_out,
+                                            const void* x, const void* weight, void* dx, float* d_weight,
+                                            int32_t* places, float* room) {
+#define CALL(Number)                                                                                                 \
+    DISPATCH(greatest_step_backward(threads,                                                                         \
+                                    {samples, steps, channels, steps_in, channels_in, width, stride, hole, padding}, \
+                                    relu, (const Number*)y, (const Number*)out, (const Number*)d_out,                \
+                                    (const Number*)x, (const Number*)weight, (Number*)dx, d_weight, places, room))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
+// As for the LSTM: only where there are tiles, and for a multiple of 32 units.
+EXPORT int uncrumple_gru_forward_half(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
+                                      const Half* recurrent_bias, Half* gates, Half* inner, Half* outputs) {
+#ifdef HAS_TILES
+    return tiles::gru_forward(threads, time, batch, units, recurrent_kernel, recurrent_bias, gates, inner, outputs);
+#else
+    return NO_SUCH_OPERATION;
+#endif
+}
+
+EXPORT int uncrumple_gru_backward_half(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
+                                       const Half* gates, const Half* inner, const Half* outputs,
+                                       const Half* d_outputs, Size by_time, Size by_sample, Half* d_gates,
+                                       float* d_bias, float* d_h) {
+#ifdef HAS_TILES
+    return tiles::gru_backward(threads, time, batch, units, recurrent_kernel, gates, inner, outputs, d_outputs,
+                               by_time, by_sample, d_gates, d_bias, d_h);
+#else
+    return NO_SUCH_OPERATION;
+#endif
+}
+
+EXPORT int uncrumple_add_bias(int threads, Size rows, Size columns, int relu, const float* bias, float* y) {
+    DISPATCH(add_bias(threads, rows, columns, relu, bias, y))
+}
+
+EXPORT int uncrumple_attention(int threads, Size batch, Size heads, Size queries, Size keys, Size width,
+                               Size width_out, double scale, int causal, int half, const Size* strides,
+                               const void* query, const void* key, const void* value, void* out, float* sums) {
+#define CALL(Number)                                                                                          \
+    DISPATCH(attention(threads, {batch, heads, queries, keys, width, width_out, float(scale), causal, strides}, \
+                       (const Number*)query, (const Number*)key, (const Number*)value, (Number*)out, sums))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
+EXPORT int uncrumple_attention_backward(int threads, Size batch, Size heads, Size queries, Size keys, Size width,
+                                        Size width_out, double scale, int causal, int half, const Size* strides,
+                                        const void* query, const void* key, const void* value,
+                                        const void* d_out, const float* sums, void* d_query, void* d_key,
+                                        void* d_value) {
+#define CALL(Number)                                                                                              \
+    DISPATCH(attention_backward(threads,                                                                          \
+                                {batch, heads, queries, keys, width, width_out, float(scale), causal, strides},   \
+                                (const Number*)query, (const Number*)key, (const Number*)value,                   \
+                                (const Number*)d_out, sums, (Number*)d_query, (Number*)d_key, (Number*)d_value))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
 #else  // BODY: once per instruction set
 
 namespace {
@@ -251,12 +831,42 @@ typedef float Loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias
 
 inline V load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
 inline void store(float* p, V v) { *reinterpret_cast<Loose*>(p) = v; }
-inline V load_some(const float* p, Size count) {
+
+// The first `count` floats of a vector, from one to all; the others are zeros.
+#if LANES == 16
+typedef __mmask16 Mask;
+inline Mask first_lanes(Size count) { return Mask((1u << count) - 1); }
+inline V load(const float* p, Mask mask) { return (V)_mm512_maskz_loadu_ps(mask, p); }
+inline void store(float* p, V v, Mask mask) { _mm512_mask_storeu_ps(p, mask, (__m512)v); }
+inline V root(V v) { return (V)_mm512_sqrt_ps((__m512)v); }
+#elif LANES == 8
+typedef __m256i Mask;
+inline Mask first_lanes(Size count) {
+    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i*)(ones + 8 - count));
+}
+inline V load(const float* p, Mask mask) { return (V)_mm256_maskload_ps(p, mask); }
+inline void store(float* p, V v, Mask mask) { _mm256_maskstore_ps(p, mask, (__m256)v); }
+inline V root(V v) { return (V)_mm256_sqrt_ps((__m256)v); }
+#else
+typedef Size Mask;
+inline Mask first_lanes(Size count) { return count; }
+inline V load(const float* p, Mask count) {
     V v = {};
-    std::memcpy(&v, p, size_t(count) * 4);
+    for (Size n = 0; n < count; n++) v[n] = p[n];
     return v;
 }
-inline void store_some(float* p, V v, Size count) { std::memcpy(p, &v, size_t(count) * 4); }
+inline void store(float* p, V v, Mask count) {
+    for (Size n = 0; n < count; n++) p[n] = v[n];
+}
+inline V root(V v) {
+    for (int lane = 0; lane < LANES; lane++) v[lane] = std::sqrt(v[lane]);
+    return v;
+}
+#endif
+
+inline V load_some(const float* p, Size count) { return load(p, first_lanes(count)); }
+inline void store_some(float* p, V v, Size count) { store(p, v, first_lanes(count)); }
 
 // Vectors of `count` floats at a time; the last may be shorter.
 inline V get(const float* p, Size left) { return left >= LANES ? load(p) : load_some(p, left); }
@@ -267,7 +877,31 @@ inline void put(float* p, V v, Size left) {
         store_some(p, v, left);
 }
 
-inline void put_and_add(float* p, float* sum, V v, Size left) {
+typedef uint32_t VU __attribute__((vector_size(LANES * 4)));
+typedef uint16_t VH __attribute__((vector_size(LANES * 2)));
+
+inline V get(const Half* p, Size left) {
+    VH bits = {};
+    if (left >= LANES)
+        std::memcpy(&bits, p, LANES * 2);
+    else
+        std::memcpy(&bits, p, size_t(left) * 2);
+    return (V)(__builtin_convertvector(bits, VU) << 16);
+}
+
+// Rounds to the nearest, to even where two are as near, as torch does.
+inline void put(Half* p, V v, Size left) {
+    VU bits = (VU)v;
+    VU rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    VH narrow = __builtin_convertvector(v == v ? rounded : VU{} + 0x7fc0u, VH);
+    if (left >= LANES)
+        std::memcpy(p, &narrow, LANES * 2);
+    else
+        std::memcpy(p, &narrow, size_t(left) * 2);
+}
+
+template <typename Number>
+inline void put_and_add(Number* p, float* sum, V v, Size left) {
     put(p, v, left);
     put(sum, get(sum, left) + v, left);
 }
@@ -616,8 +1250,6 @@ inline void split(int threads, Size count, Size work_per_item, Work work) {
 
 // --- dropout -----------------------------------------------------------------------------
 
-typedef uint32_t VU __attribute__((vector_size(LANES * 4)));
-
 inline VU lane_numbers() {
     VU numbers;
     for (int n = 0; n < LANES; n++) numbers[n] = uint32_t(n);
@@ -638,7 +1270,8 @@ inline V kept(Size place, Size seed, uint32_t dropped, float scale) {
     return scattered(place, seed) >= dropped ? V{} + scale : V{};
 }
 
-int dropout(int threads, Size count, Size seed, Size dropped, double scale, const float* from, float* to) {
+template <typename Number>
+int dropout(int threads, Size count, Size seed, Size dropped, double scale, const Number* from, Number* to) {
     uint32_t limit = uint32_t(dropped);
     float factor = float(scale);
     seed = mixed(seed);
@@ -658,63 +1291,72 @@ struct Ending {  // how a layer ends
     float scale;
 };
 
-template <int ACTIVATION, bool DROPS>
-inline void activate_rows(Size first, Size last, Size columns, Ending ending, const float* bias, float* y) {
-    for (Size row = first; row < last; row++) {
-        float* at = y + row * columns;
-        for (Size n = 0; n < columns; n += LANES) {
-            Size left = columns - n;
-            V v = get(at + n, left);
-            if (bias) v += get(bias + n, left);
-            if (ACTIVATION == RELU) v = v < 0.0f ? V{} : v;
-            if (ACTIVATION == TANH) v = tanh(v);
-            if (ACTIVATION == SIGMOID) v = sigmoid(v);
-            if (DROPS) v *= kept(row * columns + n, ending.seed, ending.dropped, ending.scale);
-            put(at + n, v, left);
-        }
-    }
+// In bfloat16 each step of a layer rounds its result.
+inline V as(const float*, V v) { return v; }
+inline V as(const Half*, V v) {
+    VU bits = (VU)v;
+    bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
+    return v == v ? (V)bits : v;
 }
 
-// dy becomes the gradient before the activation, d_bias its sum over the rows; for columns first to last.
-template <int ACTIVATION, bool DROPS>
-inline void activate_back(Size first, Size last, Size rows, Size columns, Ending ending, const float* y, float* dy,
-                          float* d_bias) {
+// `y` may be `sums`.
+template <int ACTIVATION, bool DROPS, typename Number>
+inline void activate_rows(Size first, Size last, Size columns, Ending ending, const float* bias, const float* sums,
+                          Number* y) {
+    for (Size row = first; row < last; row++)
+        for (Size n = 0; n < columns; n += LANES) {
+            Size left = columns - n, at = row * columns + n;
+            V v = get(sums + at, left);
+            if (bias) v += as(y, get(bias + n, left));
+            if (ACTIVATION == RELU) v = v < 0.0f ? V{} : v;
+            if (ACTIVATION == TANH) v = tanh(as(y, v));
+            if (ACTIVATION == SIGMOID) v = sigmoid(as(y, v));
+            if (DROPS) v = as(y, v) * kept(at, ending.seed, ending.dropped, ending.scale);
+            put(y + at, v, left);
+        }
+}
+
+// d becomes the gradient before the activation (it may be dy), d_bias its sum over the rows; for columns first to last.
+template <int ACTIVATION, bool DROPS, typename Number>
+inline void activate_back(Size first, Size last, Size rows, Size columns, Ending ending, const Number* y,
+                          const float* dy, Number* d, float* d_bias) {
     if (d_bias)
         for (Size n = first; n < last; n++) d_bias[n] = 0;
     float undo = DROPS ? 1.0f / ending.scale : 1.0f;
     for (Size row = 0; row < rows; row++)
         for (Size n = first; n < last; n += LANES) {
             Size left = last - n, at = row * columns + n;
-            V d = get(dy + at, left);
+            V v = get(dy + at, left);
             if (ACTIVATION == RELU) {
                 // What was dropped is zero, like what relu cut off.
-                d = get(y + at, left) <= 0.0f ? V{} : d;
-                if (DROPS) d *= ending.scale;
+                v = get(y + at, left) <= 0.0f ? V{} : v;
+                if (DROPS) v *= ending.scale;
             } else {
-                if (DROPS) d *= kept(at, ending.seed, ending.dropped, ending.scale);
+                if (DROPS) v *= kept(at, ending.seed, ending.dropped, ending.scale);
                 if (ACTIVATION != LINEAR) {
                     V out = get(y + at, left) * undo;
-                    d *= ACTIVATION == TANH ? 1.0f - out * out : out * (1.0f - out);
+                    v *= ACTIVATION == TANH ? 1.0f - out * out : out * (1.0f - out);
                 }
             }
-            if (ACTIVATION != LINEAR || DROPS) put(dy + at, d, left);
-            if (d_bias) put(d_bias + n, get(d_bias + n, left) + d, left);
+            if (ACTIVATION != LINEAR || DROPS || (const void*)d != (const void*)dy) put(d + at, v, left);
+            if (d_bias) put(d_bias + n, get(d_bias + n, left) + v, left);
         }
 }
 
-template <int ACTIVATION, bool DROPS>
-int activate(int threads, Size rows, Size columns, Ending ending, const float* bias, float* y) {
+template <int ACTIVATION, bool DROPS, typename Number>
+int activate(int threads, Size rows, Size columns, Ending ending, const float* bias, const float* sums, Number* y) {
     split(threads, rows, columns * (ACTIVATION > RELU ? 8 : 2), [=](Size first, Size last) {
-        activate_rows<ACTIVATION, DROPS>(first, last, columns, ending, bias, y);
+        activate_rows<ACTIVATION, DROPS>(first, last, columns, ending, bias, sums, y);
     });
     return 0;
 }
 
-template <int ACTIVATION, bool DROPS>
-int activate_backward(int threads, Size rows, Size columns, Ending ending, const float* y, float* dy, float* d_bias) {
+template <int ACTIVATION, bool DROPS, typename Number>
+int activate_backward(int threads, Size rows, Size columns, Ending ending, const Number* y, const float* dy, Number* d,
+                      float* d_bias) {
     // By columns, so that each sum is in one hand.
     split(threads, (columns + LANES - 1) / LANES, rows * LANES * 2, [=](Size first, Size last) {
-        activate_back<ACTIVATION, DROPS>(first * LANES, smaller(last * LANES, columns), rows, columns, ending, y, dy,
+        activate_back<ACTIVATION, DROPS>(first * LANES, smaller(last * LANES, columns), rows, columns, ending, y, dy, d,
                                          d_bias);
     });
     return 0;
@@ -732,16 +1374,117 @@ int activate_backward(int threads, Size rows, Size columns, Ending ending, const
         default: return function<SIGMOID, true>(__VA_ARGS__);                                                \
     }
 
-int activate_any(int threads, Size rows, Size columns, Ending ending, const float* bias, float* y) {
-    FOR_ENDING(activate, threads, rows, columns, ending, bias, y)
+template <typename Number>
+int activate_any(int threads, Size rows, Size columns, Ending ending, const float* bias, const float* sums, Number* y) {
+    FOR_ENDING(activate, threads, rows, columns, ending, bias, sums, y)
 }
 
-int activate_backward_any(int threads, Size rows, Size columns, Ending ending, const float* y, float* dy,
-                          float* d_bias) {
-    FOR_ENDING(activate_backward, threads, rows, columns, ending, y, dy, d_bias)
+template <typename Number>
+int activate_backward_any(int threads, Size rows, Size columns, Ending ending, const Number* y, const float* dy,
+                          Number* d, float* d_bias) {
+    FOR_ENDING(activate_backward, threads, rows, columns, ending, y, dy, d, d_bias)
 }
 
 #undef FOR_ENDING
+
+// --- the ends of convolutions: activation, pooling, dropout --------------------------------------
+
+typedef uint8_t VB __attribute__((vector_size(LANES)));
+
+enum { NOWHERE = 255 };  // nothing of this window came through: cut off by relu, or dropped
+
+// The greatest of each window of `tall` x `wide` pixels, channel by channel; windows lie side by side, and what is left
+// over at the ends is not looked at. x (samples, height, width, channels); `where` gets the place in the window.
+template <typename Number>
+int pool(int threads, Size samples, Size height, Size width, Size channels, Size tall, Size wide, int relu, Size seed,
+         Size dropped, double scale, const Number* x, Number* out, uint8_t* where) {
+    Size rows = height / tall, columns = width / wide;
+    uint32_t limit = uint32_t(dropped);
+    float factor = float(scale);
+    seed = mixed(seed);
+    split(threads, samples * rows, columns * channels * tall * wide, [=](Size first, Size last) {
+        for (Size row = first; row < last; row++) {
+            const Number* top = x + (row / rows * height + row % rows * tall) * width * channels;
+            for (Size column = 0; column < columns; column++)
+                for (Size n = 0; n < channels; n += LANES) {
+                    Size left = channels - n, target = (row * columns + column) * channels + n;
+                    const Number* corner = top + column * wide * channels + n;
+                    V best = get(corner, left);
+                    VI place = {};
+                    for (Size k = 1; k < tall * wide; k++) {
+                        V other = get(corner + (k / wide * width + k % wide) * channels, left);
+                        VI take = (other > best) | (other != other);  // NaN is greater than all, as in torch
+                        best = take ? other : best;
+                        place = take ? VI{} + int32_t(k) : place;
+                    }
+                    if (relu) {
+                        VI cut = best <= 0.0f;
+                        best = cut ? V{} : best;
+                        place = cut ? VI{} + int32_t(NOWHERE) : place;
+                    }
+                    if (limit) {
+                        VI gone = scattered(target, seed) < limit;
+                        best = gone ? V{} : best * factor;
+                        place = gone ? VI{} + int32_t(NOWHERE) : place;
+                    }
+                    put(out + target, best, left);
+                    VB bytes = __builtin_convertvector(place, VB);
+                    std::memcpy(where + target, &bytes, size_t(smaller(left, LANES)));
+                }
+        }
+    });
+    return 0;
+}
+
+// dx gets dy times `scale` at the place that came through and zero elsewhere; sums (threads x channels, zeros before)
+// gets the sum over all pixels.
+template <typename Number>
+int pool_backward(int threads, Size samples, Size height, Size width, Size channels, Size tall, Size wide, double scale,
+                  const Number* dy, const uint8_t* where, Number* dx, float* sums) {
+    Size rows = height / tall, columns = width / wide;
+    float factor = float(scale);
+    split(threads, samples * rows, columns * channels * tall * wide, [=](Size first, Size last) {
+        float* sum = sums + this_thread() * channels;
+        for (Size row = first; row < last; row++) {
+            Size y = row % rows * tall, below = row % rows == rows - 1 ? height : y + tall;
+            Number* top = dx + (row / rows * height + y) * width * channels;
+            for (Size column = 0; column < columns; column++)
+                for (Size n = 0; n < channels; n += LANES) {
+                    Size left = channels - n, source = (row * columns + column) * channels + n;
+                    Number* corner = top + column * wide * channels + n;
+                    VB bytes = {};
+                    std::memcpy(&bytes, where + source, size_t(smaller(left, LANES)));
+                    VI place = __builtin_convertvector(bytes, VI);
+                    V d = get(dy + source, left) * factor;
+                    for (Size k = 0; k < tall * wide; k++)
+                        put(corner + (k / wide * width + k % wide) * channels, place == int32_t(k) ? d : V{}, left);
+                    put(sum + n, get(sum + n, left) + (place == int32_t(NOWHERE) ? V{} : d), left);
+                }
+            // What no window covers.
+            for (Size line = 0; line < tall; line++)
+                std::memset(top + (line * width + columns * wide) * channels, 0,
+                            size_t((width - columns * wide) * channels) * sizeof(Number));
+            std::memset(top + tall * width * channels, 0, size_t((below - y - tall) * width * channels) * sizeof(Number));
+        }
+    });
+    return 0;
+}
+
+// dx = dy where y is above zero, else zero; sums (threads x columns, zeros before) gets the sums over the rows.
+template <typename Number>
+int relu_backward(int threads, Size rows, Size columns, const Number* y, const Number* dy, Number* dx, float* sums) {
+    split(threads, rows, columns * 2, [=](Size first, Size last) {
+        float* sum = sums + this_thread() * columns;
+        for (Size row = first; row < last; row++)
+            for (Size n = 0; n < columns; n += LANES) {
+                Size left = columns - n, at = row * columns + n;
+                V d = get(y + at, left) <= 0.0f ? V{} : get(dy + at, left);
+                put(dx + at, d, left);
+                put(sum + n, get(sum + n, left) + d, left);
+            }
+    });
+    return 0;
+}
 
 // --- softmax and cross-entropy -----------------------------------------------------------------
 
@@ -787,7 +1530,7 @@ int softmax(int threads, Size rows, Size classes, float* x) {
 // From probabilities the share is cut to [1e-7, 1 - 1e-7], and no gradient flows where it was cut, as in Keras.
 int crossentropy(bool from_logits, Size rows, Size classes, const float* x, const int64_t* labels,
                  float* d_x, float* loss_total, float* right_total) {
-    double loss = 0;
+    double loss = 0, product = 1;  // the sum of logarithms is the logarithm of the product
     Size right = 0;
     int out_of_range = 0;
     for (Size row = 0; row < rows; row++) {
@@ -802,7 +1545,8 @@ int crossentropy(bool from_logits, Size rows, Size classes, const float* x, cons
         right += where == label;
         if (from_logits) {
             float sum = exponentials(at, classes, most, d);
-            loss += std::log(double(sum)) - double(at[label] - most);
+            product *= double(sum);
+            loss -= double(at[label] - most);
             float scale = 1.0f / (sum * float(rows));
             for (Size n = 0; n < classes; n++) d[n] *= scale;
             d[label] -= 1.0f / float(rows);
@@ -811,12 +1555,17 @@ int crossentropy(bool from_logits, Size rows, Size classes, const float* x, cons
             for (Size n = 0; n < classes; n++) sum += at[n];
             float share = at[label] / sum, low = 1e-7f, high = 1.0f - 1e-7f;
             float cut = share < low ? low : share > high ? high : share;
-            loss -= std::log(double(cut));
+            product /= double(cut);
             float scale = cut == share || share != share ? 1.0f / (sum * float(rows)) : 0.0f;
             for (Size n = 0; n < classes; n++) d[n] = at[n] * scale;
             d[label] -= scale * sum;
         }
+        if (product > 1e200) {
+            loss += std::log(product);
+            product = 1;
+        }
     }
+    loss += std::log(product);
     if (out_of_range) return LABEL_OUT_OF_RANGE;
     if (loss_total) *loss_total += float(loss / double(rows)) * float(rows);
     if (right_total) *right_total += float(right);
@@ -840,11 +1589,9 @@ int adam(int threads, Size count, const AdamSettings& settings, float* w, const 
             V gradient = get(g + n, left), mean = get(m + n, left), square = get(v + n, left);
             mean += (gradient - mean) * b1;
             square += (gradient * gradient - square) * b2;
-            V root = {};
-            for (int lane = 0; lane < LANES; lane++) root[lane] = std::sqrt(square[lane]);
             put(m + n, mean, left);
             put(v + n, square, left);
-            put(w + n, get(w + n, left) * keep - a * mean / (root + e), left);
+            put(w + n, get(w + n, left) * keep - a * mean / (root(square) + e), left);
         }
     });
     return 0;
@@ -852,10 +1599,72 @@ int adam(int threads, Size count, const AdamSettings& settings, float* w, const 
 
 // --- programs ----------------------------------------------------------------------------------------
 
+// Up to so many multiplications the kernel below takes less time than a call of BLAS.
+enum { FEW = 32768 };
+
+// M rows of C and N vectors of its columns, the last of them cut to `mask`.
+template <int M, int N>
+inline void few_block(const float* a, Size a_row, Size a_column, Size inner, const float* b, Size b_row, Mask mask,
+                      float* c, Size c_row) {
+    V sum[M][N] = {};
+    for (Size k = 0; k < inner; k++) {
+        V right[N];
+        for (int j = 0; j < N; j++)
+            right[j] = j < N - 1 ? load(b + k * b_row + j * LANES) : load(b + k * b_row + j * LANES, mask);
+        for (int i = 0; i < M; i++)
+            for (int j = 0; j < N; j++) sum[i][j] += a[i * a_row + k * a_column] * right[j];
+    }
+    for (int i = 0; i < M; i++)
+        for (int j = 0; j < N; j++) {
+            float* target = c + i * c_row + j * LANES;
+            if (j < N - 1)
+                store(target, sum[i][j]);
+            else
+                store(target, sum[i][j], mask);
+        }
+}
+
+template <int N>
+void few_columns(Size rows, const float* a, Size a_row, Size a_column, Size inner, const float* b, Size columns, Size count,
+                 float* c) {
+    Mask mask = first_lanes(count - (N - 1) * LANES);
+    Size row = 0;
+    for (; row + ROWS <= rows; row += ROWS)
+        few_block<ROWS, N>(a + row * a_row, a_row, a_column, inner, b, columns, mask, c + row * columns, columns);
+    for (; row + 2 <= rows; row += 2)
+        few_block<2, N>(a + row * a_row, a_row, a_column, inner, b, columns, mask, c + row * columns, columns);
+    for (; row < rows; row++)
+        few_block<1, N>(a + row * a_row, a_row, a_column, inner, b, columns, mask, c + row * columns, columns);
+}
+
+// Small matrices: no copies but of a transposed B.
+int multiply_few(Size flags, Size rows, Size columns, Size inner, const float* a, const float* b, float* c) {
+    Size a_row = flags & TRANSPOSE_A ? 1 : inner, a_column = flags & TRANSPOSE_A ? rows : 1;
+    if (flags & TRANSPOSE_B) {
+        static thread_local Scratch turned;
+        float* straight = turned.floats(inner * columns + 1);  // room for nothing, too
+        if (!straight) return NO_MEMORY;
+        for (Size n = 0; n < columns; n++)
+            for (Size k = 0; k < inner; k++) straight[k * columns + n] = b[n * inner + k];
+        b = straight;
+    }
+    for (Size n = 0; n < columns; n += PANEL) {
+        Size count = smaller(PANEL, columns - n);
+        if (count > 2 * LANES)
+            few_columns<3>(rows, a, a_row, a_column, inner, b + n, columns, count, c + n);
+        else if (count > LANES)
+            few_columns<2>(rows, a, a_row, a_column, inner, b + n, columns, count, c + n);
+        else
+            few_columns<1>(rows, a, a_row, a_column, inner, b + n, columns, count, c + n);
+    }
+    return 0;
+}
+
 // C (rows x columns) = A times B, either of which may be given transposed; all row by row.
 int multiply_any(Size flags, Size rows, Size columns, Size inner, const float* a, const float* b, float* c) {
     Size a_row = flags & TRANSPOSE_A ? 1 : inner, a_column = flags & TRANSPOSE_A ? rows : 1;
     Size b_row = flags & TRANSPOSE_B ? 1 : columns, b_column = flags & TRANSPOSE_B ? inner : 1;
+    if (rows * columns * inner <= FEW) return multiply_few(flags, rows, columns, inner, a, b, c);
     if (torch_gemm) {
         // To BLAS a matrix that lies row by row is a transposed one: C' = B' A'.
         int m = int(columns), n = int(rows), k = int(inner);
@@ -880,6 +1689,42 @@ int multiply_any(Size flags, Size rows, Size columns, Size inner, const float* a
     return 0;
 }
 
+// The same for bfloat16 with a result of floats.
+int multiply_half(Size flags, Size rows, Size columns, Size inner, const Half* a, const Half* b, float* c) {
+    if (!torch_half_gemm) return NO_SUCH_OPERATION;
+    int m = int(columns), n = int(rows), k = int(inner);
+    int lead_b = int(flags & TRANSPOSE_B ? inner : columns), lead_a = int(flags & TRANSPOSE_A ? rows : inner);
+    float one = 1, zero = 0;
+    torch_half_gemm(flags & TRANSPOSE_B ? "T" : "N", flags & TRANSPOSE_A ? "T" : "N", &m, &n, &k, &one, b, &lead_b, a,
+                    &lead_a, &zero, c, &m);
+    return 0;
+}
+
+// Copies numbers from one type to another.
+template <typename From, typename To>
+int convert(int threads, Size count, const From* from, To* to) {
+    split(threads, (count + LANES - 1) / LANES, LANES, [=](Size first, Size last) {
+        for (Size n = first * LANES; n < smaller(last * LANES, count); n += LANES)
+            put(to + n, get(from + n, count - n), count - n);
+    });
+    return 0;
+}
+
+// Adds a number per column (or nothing), and rounds to what bfloat16 can hold.
+int add_and_round(int threads, Size rows, Size columns, const float* add, float* x) {
+    const Half* half = nullptr;
+    split(threads, rows, columns * 2, [=](Size first, Size last) {
+        for (Size row = first; row < last; row++)
+            for (Size n = 0; n < columns; n += LANES) {
+                Size left = columns - n;
+                V v = get(x + row * columns + n, left);
+                if (add) v += as(half, get(add + n, left));
+                put(x + row * columns + n, as(half, v), left);
+            }
+    });
+    return 0;
+}
+
 int run(int threads, const Operation* operations, Size count) {
     for (Size n = 0; n < count; n++) {
         const Operation& one = operations[n];
@@ -892,10 +1737,29 @@ int run(int threads, const Operation* operations, Size count) {
             case MULTIPLY:
                 failed = multiply_any(one.flags, size[0], size[1], size[2], memory[0], memory[1], memory[2]);
                 break;
-            case ACTIVATE: failed = activate_any(threads, size[0], size[1], ending, memory[0], memory[1]); break;
-            case ACTIVATE_BACKWARD:
-                failed = activate_backward_any(threads, size[0], size[1], ending, memory[0], memory[1], memory[2]);
+            case ACTIVATE:
+                failed = activate_any(threads, size[0], size[1], ending, memory[0], memory[1], memory[1]);
                 break;
+            case ACTIVATE_BACKWARD:
+                failed = activate_backward_any(threads, size[0], size[1], ending, memory[0], memory[1], memory[1],
+                                               memory[2]);
+                break;
+            case MULTIPLY_HALF:
+                failed = multiply_half(one.flags, size[0], size[1], size[2], static_cast<const Half*>(one.memory[0]),
+                                       static_cast<const Half*>(one.memory[1]), memory[2]);
+                break;
+            case ACTIVATE_HALF:
+                failed = activate_any(threads, size[0], size[1], ending, memory[0], memory[1],
+                                      static_cast<Half*>(one.memory[2]));
+                break;
+            case ACTIVATE_BACKWARD_HALF:
+                failed = activate_backward_any(threads, size[0], size[1], ending,
+                                               static_cast<const Half*>(one.memory[0]), memory[1],
+                                               static_cast<Half*>(one.memory[2]), memory[3]);
+                break;
+            case ROUND: failed = add_and_round(threads, size[0], size[1], memory[0], memory[1]); break;
+            case NARROW: failed = convert(threads, size[0], memory[0], static_cast<Half*>(one.memory[1])); break;
+            case WIDEN: failed = convert(threads, size[0], static_cast<const Half*>(one.memory[0]), memory[1]); break;
             case SOFTMAX: failed = softmax(threads, size[0], size[1], memory[0]); break;
             case CROSSENTROPY:
                 failed = crossentropy(one.flags == FROM_LOGITS, size[0], size[1], memory[0],
@@ -911,6 +1775,671 @@ int run(int threads, const Operation* operations, Size count) {
         if (failed) return failed;
     }
     return 0;
+}
+
+// --- many networks at once ------------------------------------------------------------------------------
+
+// Copies the samples of a batch together; returns which of the two programs is for so many.
+int gather(const Fed& from, const int64_t* order, Size begin) {
+    Size count = smaller(from.batch, from.samples - begin);
+    for (Size n = 0; n < count; n++) {
+        Size row = order ? order[begin + n] : begin + n;
+        if (from.rows) row = from.rows[row];
+        const float* source = from.x + row * from.features;
+        float* target = from.x_batch + n * from.features;
+        if (from.features <= LANES)  // a call of memcpy takes longer than this
+            for (Size k = 0; k < from.features; k++) target[k] = source[k];
+        else
+            std::memcpy(target, source, size_t(from.features) * 4);
+        from.y_batch[n] = from.y[row];
+    }
+    return count < from.batch;
+}
+
+int try_out(const Fed& held) {
+    held.totals[0] = held.totals[1] = 0;
+    for (Size begin = 0; begin < held.samples; begin += held.batch) {
+        int which = gather(held, nullptr, begin);
+        int failed = run(1, held.programs[which], held.lengths[which]);
+        if (failed) return failed;
+    }
+    return 0;
+}
+
+int train_one(const Training& one) {
+    const Fed& learned = one.learned;
+    Size steps = (learned.samples + learned.batch - 1) / learned.batch;
+    for (Size step = one.first; step < one.last; step++) {
+        Size epoch = step / steps, place = step % steps;
+        if (place == 0) {
+            learned.totals[0] = learned.totals[1] = 0;
+            if (one.order) one.random->shuffle(learned.samples, one.order);
+        }
+        int which = gather(learned, one.order, place * learned.batch);
+        Operation* program = learned.programs[which];
+        for (Size n = 0; n < one.dropout_count; n++) {
+            const Dropped& dropout = one.dropouts[n];
+            Size seed = dropout.random->seed();
+            for (int64_t operation : dropout.operations[which]) program[operation].sizes[2] = seed;
+        }
+        const double* correction = one.corrections + 2 * (one.done + step + 1);
+        double rate = one.rates ? one.rates[step] : one.rate;
+        one.settings[0] = rate * correction[0] / correction[1];
+        one.settings[4] = 1.0 - one.decay * rate;
+        int failed = run(1, program, learned.lengths[which]);
+        if (failed) return failed;
+        if (place < steps - 1) continue;
+        float* log = one.log + 4 * epoch;
+        std::memcpy(log, learned.totals, 8);
+        if (!one.held.samples) continue;
+        failed = try_out(one.held);
+        if (failed) return failed;
+        std::memcpy(log + 2, one.held.totals, 8);
+    }
+    return 0;
+}
+
+int train_many(int threads, Training* networks, Size count) {
+    int failed = 0;
+#pragma omp parallel for num_threads(threads) schedule(dynamic) reduction(| : failed)
+    for (Size n = 0; n < count; n++) failed |= networks[n].failed = train_one(networks[n]);
+    return failed;
+}
+
+// --- batch normalization with what follows it: a shortcut added, relu, dropout -----------------------
+
+struct After {  // what follows a normalization
+    int relu;
+    Size seed;
+    uint32_t dropped;
+    float scale;
+};
+
+// Mean and sum of squared distances from it, per channel, of rows first to last: block by block, each block read
+// twice while it is near, joined as by Chan et al., "Updating formulae and a pairwise algorithm for computing sample
+// variances", 1979. Nothing is lost where the mean is large beside the spread.
+template <typename Number>
+void moments_of(Size first, Size last, Size channels, const Number* x, float* mean, float* square) {
+    for (Size n = 0; n < channels; n++) mean[n] = square[n] = 0;
+    Size deep = 4096 / channels < 8 ? 8 : 4096 / channels;
+    for (Size begin = first; begin < last; begin += deep) {
+        Size count = smaller(deep, last - begin);
+        float whole = float(begin - first + count), share = float(count) / whole;
+        for (Size n = 0; n < channels; n += LANES) {
+            Size left = channels - n;
+            const Number* at = x + begin * channels + n;
+            V sum[4] = {}, far[4] = {};
+            Size row = 0;
+            for (; row + 4 <= count; row += 4)
+                for (int k = 0; k < 4; k++) sum[k] += get(at + (row + k) * channels, left);
+            for (; row < count; row++) sum[0] += get(at + row * channels, left);
+            V middle = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * (1.0f / float(count));
+            for (row = 0; row + 4 <= count; row += 4)
+                for (int k = 0; k < 4; k++) {
+                    V d = get(at + (row + k) * channels, left) - middle;
+                    far[k] += d * d;
+                }
+            for (; row < count; row++) {
+                V d = get(at + row * channels, left) - middle;
+                far[0] += d * d;
+            }
+            V step = middle - get(mean + n, left);
+            V more = ((far[0] + far[1]) + (far[2] + far[3])) + step * step * (share * (whole - float(count)));
+            put(mean + n, get(mean + n, left) + step * share, left);
+            put(square + n, get(square + n, left) + more, left);
+        }
+    }
+}
+
+// Adds what was found in `more` rows to what was found in `count`.
+inline void join(Size channels, float* mean, float* square, Size count, const float* other, const float* other_square,
+                 Size more) {
+    float share = float(more) / float(count + more);
+    for (Size n = 0; n < channels; n++) {
+        float step = other[n] - mean[n];
+        mean[n] += step * share;
+        square[n] += other_square[n] + step * step * share * float(count);
+    }
+}
+
+// How many rows are looked at as one, so that few channels fill whole vectors.
+inline Size rows_as_one(Size rows, Size channels) {
+    Size times = 1;
+    while (channels < 8 * LANES && times * channels % LANES) times *= 2;
+    return rows < 4 * times ? 1 : times;
+}
+
+inline const float* repeated(const float* from, Size channels, Size times, float* to) {
+    for (Size k = 0; k < times; k++) std::memcpy(to + k * channels, from, size_t(channels) * 4);
+    return times > 1 ? to : from;
+}
+
+inline Size parts_of(int threads, Size rows, Size channels) {
+    Size parts = smaller(smaller(threads, rows), rows * channels / 16384);
+    return parts < 1 ? 1 : parts;
+}
+
+// Of `rows` x channels. mean and deviation (channels each) get the mean and 1 / sqrt(variance + epsilon); the moving
+// averages move. room: (threads + 1) x 2 x 16 x channels.
+template <typename Number>
+int batch_moments(int threads, Size rows, Size channels, double momentum, double epsilon, const Number* x,
+                  float* moving_mean, float* moving_variance, float* mean, float* deviation, float* room) {
+    Size times = rows_as_one(rows, channels), wide = channels * times, whole = rows / times, rest = whole * times;
+    Size parts = parts_of(threads, whole, wide);
+    split(threads, parts, whole / parts * wide, [=](Size first, Size last) {
+        for (Size part = first; part < last; part++) {
+            float *own = room + part * 2 * wide, *square = own + wide;
+            Size begin = whole * part / parts, count = whole * (part + 1) / parts - begin;
+            moments_of(begin, begin + count, wide, x, own, square);
+            for (Size k = 1; k < times; k++)
+                join(channels, own, square, k * count, own + k * channels, square + k * channels, count);
+        }
+    });
+    float* square = room + wide;
+    for (Size part = 1; part < parts; part++) {
+        Size before = whole * part / parts, more = whole * (part + 1) / parts - before;
+        const float* other = room + part * 2 * wide;
+        join(channels, room, square, before * times, other, other + wide, more * times);
+    }
+    if (rest < rows) {
+        float* other = room + parts * 2 * wide;
+        moments_of(rest, rows, channels, x, other, other + wide);
+        join(channels, room, square, rest, other, other + wide, rows - rest);
+    }
+    float keep = float(momentum), take = float(1.0 - momentum);
+    for (Size n = 0; n < channels; n++) {
+        float variance = square[n] / float(rows);
+        mean[n] = room[n];
+        deviation[n] = 1.0f / std::sqrt(variance + float(epsilon));
+        moving_mean[n] = moving_mean[n] * keep + room[n] * take;
+        moving_variance[n] = moving_variance[n] * keep + variance * take;
+    }
+    return 0;
+}
+
+inline V normalized(V x, V mean, V factor, V offset) { return (x - mean) * factor + offset; }
+
+// y = (x - mean) * factor + offset, then what follows. shortcut may be null.
+template <bool RELU_AFTER, bool DROPS, bool ADDS, typename Number>
+void normalize_rows(Size first, Size last, Size channels, After after, const Number* x, const float* mean,
+                    const float* factor, const float* offset, const Number* shortcut, Number* y) {
+    for (Size row = first; row < last; row++)
+        for (Size n = 0; n < channels; n += LANES) {
+            Size left = channels - n, at = row * channels + n;
+            V v = normalized(get(x + at, left), get(mean + n, left), get(factor + n, left), get(offset + n, left));
+            if (ADDS) v += get(shortcut + at, left);
+            if (RELU_AFTER) v = v < 0.0f ? V{} : v;
+            if (DROPS) v *= kept(at, after.seed, after.dropped, after.scale);
+            put(y + at, v, left);
+        }
+}
+
+// The gradient of the normalized numbers from that of the result.
+template <bool RELU_AFTER, bool DROPS, bool ADDS, typename Number>
+inline V before_ending(Size at, Size left, After after, V d, V x, V mean, V factor, V offset, const Number* y) {
+    if (DROPS) d *= kept(at, after.seed, after.dropped, after.scale);
+    if (RELU_AFTER) d = (ADDS ? get(y + at, left) : normalized(x, mean, factor, offset)) <= 0.0f ? V{} : d;
+    return d;
+}
+
+// Sums over rows first to last of the gradient d before what follows, and of d times the distance from the mean.
+// d_shortcut gets d, if it is not null.
+template <bool RELU_AFTER, bool DROPS, bool ADDS, typename Number>
+void gradient_sums(Size first, Size last, Size channels, After after, const Number* x, const float* mean,
+                   const float* factor, const float* offset, const Number* y, const Number* dy, Number* d_shortcut,
+                   float* sum, float* product) {
+    for (Size n = 0; n < channels; n++) sum[n] = product[n] = 0;
+    Size deep = 4096 / channels < 8 ? 8 : 4096 / channels;
+    for (Size begin = first; begin < last; begin += deep)
+        for (Size n = 0; n < channels; n += LANES) {
+            Size left = channels - n, end = smaller(begin + deep, last);
+            V m = get(mean + n, left), f = get(factor + n, left), o = get(offset + n, left);
+            V sums[2] = {}, products[2] = {};
+            for (Size row = begin; row < end; row++) {
+                Size at = row * channels + n;
+                V v = get(x + at, left);
+                V d = before_ending<RELU_AFTER, DROPS, ADDS>(at, left, after, get(dy + at, left), v, m, f, o, y);
+                if (ADDS && d_shortcut) put(d_shortcut + at, d, left);
+                sums[row & 1] += d;
+                products[row & 1] += d * (v - m);
+            }
+            put(sum + n, get(sum + n, left) + (sums[0] + sums[1]), left);
+            put(product + n, get(product + n, left) + (products[0] + products[1]), left);
+        }
+}
+
+// dx = (d - mean of d - (x - mean) * slope) * factor
+template <bool RELU_AFTER, bool DROPS, bool ADDS, typename Number>
+void gradient_rows(Size first, Size last, Size channels, After after, const Number* x, const float* mean,
+                   const float* factor, const float* offset, const Number* y, const Number* dy, const float* shift,
+                   const float* slope, Number* dx) {
+    for (Size row = first; row < last; row++)
+        for (Size n = 0; n < channels; n += LANES) {
+            Size left = channels - n, at = row * channels + n;
+            V v = get(x + at, left), m = get(mean + n, left), f = get(factor + n, left), o = get(offset + n, left);
+            V d = before_ending<RELU_AFTER, DROPS, ADDS>(at, left, after, get(dy + at, left), v, m, f, o, y);
+            put(dx + at, (d - get(shift + n, left) - (v - m) * get(slope + n, left)) * f, left);
+        }
+}
+
+#define FOR_AFTER(work)                                                            \
+    switch (4 * (after.relu != 0) + 2 * (after.dropped > 0) + (shortcut != nullptr)) { \
+        case 0: work(false, false, false); break;                                  \
+        case 1: work(false, false, true); break;                                   \
+        case 2: work(false, true, false); break;                                   \
+        case 3: work(false, true, true); break;                                    \
+        case 4: work(true, false, false); break;                                   \
+        case 5: work(true, false, true); break;                                    \
+        case 6: work(true, true, false); break;                                    \
+        default: work(true, true, true);                                           \
+    }
+
+// room: 3 x 16 x channels.
+template <typename Number>
+int normalize(int threads, Size rows, Size channels, After after, const Number* x, const float* mean,
+              const float* factor, const float* offset, const Number* shortcut, Number* y, float* room) {
+    after.seed = mixed(after.seed);
+    Size times = rows_as_one(rows, channels), wide = channels * times, rest = rows / times * times;
+    const float* m = repeated(mean, channels, times, room);
+    const float* f = repeated(factor, channels, times, room + wide);
+    const float* o = repeated(offset, channels, times, room + 2 * wide);
+#define WORK(RELU_AFTER, DROPS, ADDS) \
+    normalize_rows<RELU_AFTER, DROPS, ADDS>(first, last, wide, after, x, m, f, o, shortcut, y)
+    split(threads, rows / times, wide * 2, [=](Size first, Size last) { FOR_AFTER(WORK) });
+#undef WORK
+#define WORK(RELU_AFTER, DROPS, ADDS) \
+    normalize_rows<RELU_AFTER, DROPS, ADDS>(rest, rows, channels, after, x, mean, factor, offset, shortcut, y)
+    if (rest < rows) FOR_AFTER(WORK)
+#undef WORK
+    return 0;
+}
+
+// y is what `normalize` gave, where it got a shortcut, else null. d_shortcut and dx may be null; d_gamma and d_beta are
+// filled. room: (threads + 4) x 2 x 16 x channels.
+template <typename Number>
+int normalize_backward(int threads, Size rows, Size channels, After after, const Number* x, const float* mean,
+                       const float* deviation, const float* factor, const float* offset, const Number* y,
+                       const Number* dy, Number* d_shortcut, Number* dx, float* d_gamma, float* d_beta, float* room) {
+    const Number* shortcut = y;
+    after.seed = mixed(after.seed);
+    Size times = rows_as_one(rows, channels), wide = channels * times, whole = rows / times, rest = whole * times;
+    Size parts = parts_of(threads, whole, wide);
+    const float* m = repeated(mean, channels, times, room);
+    const float* f = repeated(factor, channels, times, room + wide);
+    const float* o = repeated(offset, channels, times, room + 2 * wide);
+    float *shift = room + 3 * wide, *slope = room + 4 * wide, *sums = room + 5 * wide;
+#define WORK(RELU_AFTER, DROPS, ADDS)                                                                                \
+    gradient_sums<RELU_AFTER, DROPS, ADDS>(whole * part / parts, whole * (part + 1) / parts, wide, after, x, m, f, o, y, \
+                                           dy, d_shortcut, own, own + wide)
+    split(threads, parts, whole / parts * wide, [=](Size first, Size last) {
+        for (Size part = first; part < last; part++) {
+            float* own = sums + part * 2 * wide;
+            FOR_AFTER(WORK)
+        }
+    });
+#undef WORK
+    for (Size n = 0; n < channels; n++) {
+        d_beta[n] = d_gamma[n] = 0;
+        for (Size k = n; k < parts * 2 * wide; k += channels) (k / wide % 2 ? d_gamma : d_beta)[n] += sums[k];
+    }
+    if (rest < rows) {
+#define WORK(RELU_AFTER, DROPS, ADDS)                                                                           \
+    gradient_sums<RELU_AFTER, DROPS, ADDS>(rest, rows, channels, after, x, mean, factor, offset, y, dy, d_shortcut, \
+                                           sums, sums + channels)
+        FOR_AFTER(WORK)
+#undef WORK
+        for (Size n = 0; n < channels; n++) d_beta[n] += sums[n], d_gamma[n] += sums[channels + n];
+    }
+    for (Size n = 0; n < channels; n++) {
+        shift[n] = d_beta[n] / float(rows);
+        slope[n] = d_gamma[n] / float(rows) * deviation[n] * deviation[n];
+        d_gamma[n] *= deviation[n];
+    }
+    if (!dx) return 0;
+    for (Size k = 1; k < times; k++) {
+        std::memcpy(shift + k * channels, shift, size_t(channels) * 4);
+        std::memcpy(slope + k * channels, slope, size_t(channels) * 4);
+    }
+    if (d_shortcut) {  // it holds the gradient before what follows
+        dy = d_shortcut;
+        shortcut = y = nullptr;
+        after = {0, 0, 0, 1.0f};
+    }
+#define WORK(RELU_AFTER, DROPS, ADDS) \
+    gradient_rows<RELU_AFTER, DROPS, ADDS>(first, last, wide, after, x, m, f, o, y, dy, shift, slope, dx)
+    split(threads, whole, wide * 2, [=](Size first, Size last) { FOR_AFTER(WORK) });
+#undef WORK
+#define WORK(RELU_AFTER, DROPS, ADDS)                                                                           \
+    gradient_rows<RELU_AFTER, DROPS, ADDS>(rest, rows, channels, after, x, mean, factor, offset, y, dy, shift, slope, \
+                                           dx)
+    if (rest < rows) FOR_AFTER(WORK)
+#undef WORK
+    return 0;
+}
+
+#undef FOR_AFTER
+
+// --- the greatest over all steps of a convolution along a line -----------------------------------------
+
+// y (samples, steps, channels): out gets the greatest over the steps, cut off at zero with relu. NaN is the greatest.
+template <typename Number>
+int greatest_step(int threads, Size samples, Size steps, Size channels, int relu, const Number* y, Number* out) {
+    split(threads, samples, steps * channels, [=](Size first, Size last) {
+        for (Size sample = first; sample < last; sample++)
+            for (Size n = 0; n < channels; n += LANES) {
+                Size left = channels - n;
+                const Number* at = y + sample * steps * channels + n;
+                V best = get(at, left);
+                for (Size t = 1; t < steps; t++) {
+                    V other = get(at + t * channels, left);
+                    best = (other > best) | (other != other) ? other : best;
+                }
+                if (relu) best = best < 0.0f ? V{} : best;
+                put(out + sample * channels + n, best, left);
+            }
+    });
+    return 0;
+}
+
+// What slides over what, along a line.
+struct Line {
+    Size samples, steps, channels;     // of the results
+    Size steps_in, channels_in;        // of the inputs
+    Size width, stride, hole, padding;  // of the kernel; cells that were added before the first step
+};
+
+// Adds number * from to `to`.
+template <typename Number>
+inline void add_scaled(Size count, float number, const Number* from, float* to) {
+    for (Size n = 0; n < count; n += LANES) put(to + n, get(to + n, count - n) + get(from + n, count - n) * number, count - n);
+}
+
+// The gradients of a convolution from that of its greatest step: of each channel of a sample only one step counts (or
+// several equal ones, in equal parts, as in torch), so that no product of matrices is needed.
+// weight, d_weight (channels, width, channels in); places: samples x channels x 2. dx may be null; d_weight comes as
+// zeros; room: threads x steps_in x channels_in.
+template <typename Number>
+int greatest_step_backward(int threads, Line line, int relu, const Number* y, const Number* out, const Number* d_out,
+                           const Number* x, const Number* weight, Number* dx, float* d_weight, int32_t* places,
+                           float* room) {
+    Size channels = line.channels, row = line.channels_in, window = line.width * row, whole = line.steps_in * row;
+    // How many steps are the greatest, and which is the first.
+    split(threads, line.samples, line.steps * channels, [=](Size first, Size last) {
+        for (Size sample = first; sample < last; sample++)
+            for (Size n = 0; n < channels; n += LANES) {
+                Size left = channels - n, at = sample * channels + n;
+                V best = get(out + at, left);
+                VI count = {}, place = {};
+                for (Size t = line.steps - 1; t >= 0; t--) {
+                    VI same = get(y + (sample * line.steps + t) * channels + n, left) == best;
+                    count -= same;
+                    place = same ? VI{} + int32_t(t) : place;
+                }
+                if (relu) count = best <= 0.0f ? VI{} : count;
+                for (Size lane = 0; lane < smaller(left, LANES); lane++) {
+                    places[2 * (at + lane)] = count[lane];
+                    places[2 * (at + lane) + 1] = place[lane];
+                }
+            }
+    });
+    // Calls add(share, step of the inputs, place in the kernel) for all that this channel of this sample looked at.
+    auto look = [=](Size sample, Size channel, auto add) {
+        Size at = sample * channels + channel;
+        int32_t count = places[2 * at];
+        if (!count) return;
+        Number best = out[at], given = d_out[at];
+        float share = get(&given, 1)[0] / float(count);
+        for (Size t = places[2 * at + 1]; count; t++) {
+            Number here = y[(sample * line.steps + t) * channels + channel];
+            if (get(&here, 1)[0] != get(&best, 1)[0]) continue;
+            count--;
+            for (Size k = 0; k < line.width; k++) {
+                Size from = t * line.stride + k * line.hole - line.padding;
+                if (from >= 0 && from < line.steps_in) add(share, from, k);
+            }
+        }
+    };
+    split(threads, channels, line.samples * window, [=](Size first, Size last) {
+        for (Size channel = first; channel < last; channel++)
+            for (Size sample = 0; sample < line.samples; sample++)
+                look(sample, channel, [=](float share, Size from, Size k) {
+                    add_scaled(row, share, x + sample * whole + from * row, d_weight + channel * window + k * row);
+                });
+    });
+    if (!dx) return 0;
+    split(threads, line.samples, channels * window + whole, [=](Size first, Size last) {
+        float* sums = room + this_thread() * whole;
+        for (Size sample = first; sample < last; sample++) {
+            std::memset(sums, 0, size_t(whole) * 4);
+            for (Size channel = 0; channel < channels; channel++)
+                look(sample, channel, [=](float share, Size from, Size k) {
+                    add_scaled(row, share, weight + channel * window + k * row, sums + from * row);
+                });
+            for (Size n = 0; n < whole; n += LANES) put(dx + sample * whole + n, get(sums + n, whole - n), whole - n);
+        }
+    });
+    return 0;
+}
+
+// --- dense layers ---------------------------------------------------------------------------------------
+
+// y += bias, then relu; (rows x columns).
+int add_bias(int threads, Size rows, Size columns, int relu, const float* bias, float* y) {
+    split(threads, rows, columns * 2, [=](Size first, Size last) {
+        for (Size row = first; row < last; row++)
+            for (Size n = 0; n < columns; n += LANES) {
+                Size left = columns - n;
+                float* at = y + row * columns + n;
+                V v = get(at, left) + get(bias + n, left);
+                if (relu) v = v < 0.0f ? V{} : v;
+                put(at, v, left);
+            }
+    });
+    return 0;
+}
+
+// --- attention ------------------------------------------------------------------------------------------
+
+// C (M rows x N vectors) = or += A times B. Element (i, k) of A is a[i * a_row + k * a_step].
+template <int M, int N>
+inline void product_block(Size inner, const float* a, Size a_row, Size a_step, const float* b, Size b_row, float* c,
+                          Size c_row, bool add) {
+    V sum[M][N] = {};
+    for (Size k = 0; k < inner; k++) {
+        V line[N];
+        for (int j = 0; j < N; j++) line[j] = load(b + k * b_row + j * LANES);
+        for (int i = 0; i < M; i++)
+            for (int j = 0; j < N; j++) sum[i][j] += a[i * a_row + k * a_step] * line[j];
+    }
+    for (int i = 0; i < M; i++)
+        for (int j = 0; j < N; j++) {
+            float* at = c + i * c_row + j * LANES;
+            store(at, add ? load(at) + sum[i][j] : sum[i][j]);
+        }
+}
+
+// As many sums as there are registers for.
+enum { TALL = LANES == 16 ? 6 : 3 };
+
+template <int M, int N>
+inline void product_rows(Size rows, Size inner, const float* a, Size a_row, Size a_step, const float* b, Size b_row,
+                         float* c, Size c_row, bool add) {
+    Size row = 0;
+    for (; row + M <= rows; row += M)
+        product_block<M, N>(inner, a + row * a_row, a_row, a_step, b, b_row, c + row * c_row, c_row, add);
+    for (; row + 2 <= rows; row += 2)
+        product_block<2, N>(inner, a + row * a_row, a_row, a_step, b, b_row, c + row * c_row, c_row, add);
+    if (row < rows)
+        product_block<1, N>(inner, a + row * a_row, a_row, a_step, b, b_row, c + row * c_row, c_row, add);
+}
+
+// `columns` is a multiple of LANES.
+inline void product(Size rows, Size columns, Size inner, const float* a, Size a_row, Size a_step, const float* b,
+                    Size b_row, float* c, Size c_row, bool add) {
+    Size n = 0;
+    for (; n + 4 * LANES <= columns; n += 4 * LANES)
+        product_rows<TALL, 4>(rows, inner, a, a_row, a_step, b + n, b_row, c + n, c_row, add);
+    for (; n + 2 * LANES <= columns; n += 2 * LANES)
+        product_rows<2 * TALL, 2>(rows, inner, a, a_row, a_step, b + n, b_row, c + n, c_row, add);
+    if (n < columns) product_rows<2 * TALL, 1>(rows, inner, a, a_row, a_step, b + n, b_row, c + n, c_row, add);
+}
+
+inline Size whole_vectors(Size count) { return (count + LANES - 1) / LANES * LANES; }
+
+// Copies rows of `columns` numbers, times a factor, to rows of `wide` floats with zeros at the end.
+template <typename Number>
+void spread(Size rows, Size columns, Size wide, const Number* from, Size from_row, float factor, float* to) {
+    for (Size row = 0; row < rows; row++)
+        for (Size n = 0; n < wide; n += LANES)
+            store(to + row * wide + n, n < columns ? get(from + row * from_row + n, columns - n) * factor : V{});
+}
+
+// The other way round: numbers from the first `columns` of rows of `wide` floats, each row times a factor of its own.
+template <typename Number>
+void gather(Size rows, Size columns, Size wide, const float* from, const float* factors, float factor, Number* to,
+            Size to_row) {
+    for (Size row = 0; row < rows; row++) {
+        float scale = factors ? factors[row] * factor : factor;
+        for (Size n = 0; n < columns; n += LANES)
+            put(to + row * to_row + n, load(from + row * wide + n) * scale, columns - n);
+    }
+}
+
+// Rows of `wide` floats become columns: to[n * to_wide + row], zeros for rows that are missing.
+inline void turn(Size rows, Size columns, Size wide, const float* from, float* to, Size to_wide) {
+    for (Size n = 0; n < columns; n++) {
+        for (Size row = 0; row < rows; row++) to[n * to_wide + row] = from[row * wide + n];
+        for (Size row = rows; row < to_wide; row++) to[n * to_wide + row] = 0;
+    }
+}
+
+struct Heads {
+    Size batch, heads, queries, keys, width, width_out;  // width: features of query and key; width_out: of values
+    float scale;
+    int causal;
+    // Distances from sample to sample, head to head, and step to step: of query, key, value and what comes back.
+    const Size* strides;
+};
+
+// Queries lie side by side in the vectors, so that what softmax does over the keys needs no vector taken apart.
+enum { SIDE_BY_SIDE = 64 };
+
+inline VI sees(Size key, Size query) { return (VI)(lane_numbers() + uint32_t(query)) >= int32_t(key); }
+
+// out (batch, queries, heads, width_out); sums (batch, heads, 2, queries) gets the greatest score of each query and
+// 1 / sum of e to the (score - greatest).
+template <typename Number>
+int attention(int threads, Heads of, const Number* query, const Number* key, const Number* value, Number* out,
+              float* sums) {
+    Size wide = whole_vectors(of.width), wide_out = whole_vectors(of.width_out);
+    int memory = 0;
+    split(threads, of.batch * of.heads, of.queries * of.keys * (of.width + of.width_out), [=, &memory](Size first, Size last) {
+        static thread_local Scratch scratch;
+        float* k = scratch.floats(of.keys * (wide + wide_out + SIDE_BY_SIDE) +
+                                  SIDE_BY_SIDE * (wide + of.width + wide_out));
+        if (!k) {
+            memory = NO_MEMORY;
+            return;
+        }
+        float *v = k + of.keys * wide, *scores = v + of.keys * wide_out, *q = scores + of.keys * SIDE_BY_SIDE;
+        float *q_turned = q + SIDE_BY_SIDE * wide, *found = q_turned + SIDE_BY_SIDE * of.width;
+        for (Size job = first; job < last; job++) {
+            Size sample = job / of.heads, head = job % of.heads, step = of.heads * of.width_out;
+            const Size* s = of.strides;
+            spread(of.keys, of.width, wide, key + sample * s[3] + head * s[4], s[5], 1.0f, k);
+            spread(of.keys, of.width_out, wide_out, value + sample * s[6] + head * s[7], s[8], 1.0f, v);
+            for (Size begin = 0; begin < of.queries; begin += SIDE_BY_SIDE) {
+                Size rows = smaller(SIDE_BY_SIDE, of.queries - begin), across = whole_vectors(rows);
+                spread(rows, of.width, wide, query + sample * s[0] + head * s[1] + begin * s[2], s[2], of.scale, q);
+                turn(rows, of.width, wide, q, q_turned, across);
+                product(of.keys, across, of.width, k, wide, 1, q_turned, across, scores, across, false);
+                float shares[SIDE_BY_SIDE];
+                for (Size n = 0; n < across; n += LANES) {
+                    V most = load(scores + n), total = {};
+                    for (Size row = 1; row < of.keys; row++) {
+                        V score = load(scores + row * across + n);
+                        VI more = score > most;
+                        most = (of.causal ? more & sees(row, begin + n) : more) ? score : most;
+                    }
+                    for (Size row = 0; row < of.keys; row++) {
+                        V weight = exponential(load(scores + row * across + n) - most);
+                        if (of.causal) weight = sees(row, begin + n) ? weight : V{};
+                        total += weight;
+                        store(scores + row * across + n, weight);
+                    }
+                    store(shares + n, 1.0f / total);
+                    float* kept = sums + job * 2 * of.queries + begin + n;
+                    put(kept, most, rows - n);
+                    put(kept + of.queries, 1.0f / total, rows - n);
+                }
+                product(rows, wide_out, of.keys, scores, 1, across, v, wide_out, found, wide_out, false);
+                gather(rows, of.width_out, wide_out, found, shares, 1.0f,
+                       out + (sample * of.queries + begin) * step + head * of.width_out, step);
+            }
+        }
+    });
+    return memory;
+}
+
+// d_query, d_key (batch, steps, heads, width) and d_value (batch, steps, heads, width_out) are filled.
+template <typename Number>
+int attention_backward(int threads, Heads of, const Number* query, const Number* key, const Number* value,
+                       const Number* d_out, const float* sums, Number* d_query, Number* d_key, Number* d_value) {
+    Size wide = whole_vectors(of.width), wide_out = whole_vectors(of.width_out);
+    int memory = 0;
+    split(threads, of.batch * of.heads, 2 * of.queries * of.keys * (of.width + of.width_out), [=, &memory](Size first, Size last) {
+        static thread_local Scratch scratch;
+        float* k = scratch.floats(of.keys * (2 * wide + 2 * wide_out + 2 * SIDE_BY_SIDE) +
+                                  SIDE_BY_SIDE * (2 * wide + wide_out + of.width + of.width_out));
+        if (!k) {
+            memory = NO_MEMORY;
+            return;
+        }
+        float *v = k + of.keys * wide, *dk = v + of.keys * wide_out, *dv = dk + of.keys * wide;
+        float *weights = dv + of.keys * wide_out, *slopes = weights + of.keys * SIDE_BY_SIDE;
+        float *q = slopes + of.keys * SIDE_BY_SIDE, *found = q + SIDE_BY_SIDE * wide;
+        float *d = found + SIDE_BY_SIDE * wide, *q_turned = d + SIDE_BY_SIDE * wide_out;
+        float* d_turned = q_turned + SIDE_BY_SIDE * of.width;
+        for (Size job = first; job < last; job++) {
+            Size sample = job / of.heads, head = job % of.heads, step = of.heads * of.width;
+            Size step_out = of.heads * of.width_out;
+            const Size* s = of.strides;
+            spread(of.keys, of.width, wide, key + sample * s[3] + head * s[4], s[5], 1.0f, k);
+            spread(of.keys, of.width_out, wide_out, value + sample * s[6] + head * s[7], s[8], 1.0f, v);
+            for (Size begin = 0; begin < of.queries; begin += SIDE_BY_SIDE) {
+                Size rows = smaller(SIDE_BY_SIDE, of.queries - begin), across = whole_vectors(rows);
+                spread(rows, of.width, wide, query + sample * s[0] + head * s[1] + begin * s[2], s[2], of.scale, q);
+                spread(rows, of.width_out, wide_out, d_out + sample * s[9] + head * s[10] + begin * s[11], s[11], 1.0f, d);
+                turn(rows, of.width, wide, q, q_turned, across);
+                turn(rows, of.width_out, wide_out, d, d_turned, across);
+                product(of.keys, across, of.width, k, wide, 1, q_turned, across, weights, across, false);
+                product(of.keys, across, of.width_out, v, wide_out, 1, d_turned, across, slopes, across, false);
+                for (Size n = 0; n < across; n += LANES) {
+                    const float* kept = sums + job * 2 * of.queries + begin + n;
+                    V most = get(kept, rows - n), share = get(kept + of.queries, rows - n), mean = {};
+                    for (Size row = 0; row < of.keys; row++) {
+                        V weight = exponential(load(weights + row * across + n) - most) * share;
+                        if (of.causal) weight = sees(row, begin + n) ? weight : V{};
+                        store(weights + row * across + n, weight);
+                        mean += weight * load(slopes + row * across + n);
+                    }
+                    for (Size row = 0; row < of.keys; row++) {
+                        float* slope = slopes + row * across + n;
+                        store(slope, load(weights + row * across + n) * (load(slope) - mean));
+                    }
+                }
+                product(rows, wide, of.keys, slopes, 1, across, k, wide, found, wide, false);
+                gather(rows, of.width, wide, found, nullptr, of.scale,
+                       d_query + (sample * of.queries + begin) * step + head * of.width, step);
+                product(of.keys, wide_out, rows, weights, across, 1, d, wide_out, dv, wide_out, begin > 0);
+                product(of.keys, wide, rows, slopes, across, 1, q, wide, dk, wide, begin > 0);
+            }
+            gather(of.keys, of.width, wide, dk, nullptr, 1.0f, d_key + sample * of.keys * step + head * of.width, step);
+            gather(of.keys, of.width_out, wide_out, dv, nullptr, 1.0f,
+                   d_value + sample * of.keys * step_out + head * of.width_out, step_out);
+        }
+    });
+    return memory;
 }
 
 }  // namespace SET

@@ -14,6 +14,7 @@ import torch
 from uncrumple.kernels import native
 
 MULTIPLY, ACTIVATE, ACTIVATE_BACKWARD, SOFTMAX, CROSSENTROPY, ADAM = range(6)
+MULTIPLY_HALF, ACTIVATE_HALF, ACTIVATE_BACKWARD_HALF, ROUND, NARROW, WIDEN = range(6, 12)
 TRANSPOSE_A, TRANSPOSE_B, FROM_LOGITS = 1, 2, 1
 ACTIVATIONS = {"linear": 0, "relu": 1, "tanh": 2, "sigmoid": 3}
 

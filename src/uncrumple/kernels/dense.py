@@ -1,0 +1,94 @@
+"""A matrix product with a bias, and with relu as one differentiable function for large inputs on the CPU.
+
+Torch copies the bias into the result before it multiplies, rectifies into new
+memory, and on the way back reads the gradient once for relu and once for the
+bias. With relu, each is done once here, in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from uncrumple.kernels import native
+from uncrumple.kernels.transforms import transformed
+
+# Below this many results, what is called around the product takes longer than what is saved.
+_WORTH_IT = 32768
+
+
+def multiply_add(
+    x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None, relu: bool = False
+) -> torch.Tensor:
+    """Return `x @ kernel + bias`, with relu if asked.
+
+    Args:
+        x: (..., features).
+        kernel: (features, units).
+        bias: (units), or None.
+        relu: Whether negative results become 0.
+
+    Example:
+        >>> multiply_add(torch.tensor([[1.0, -2.0]]), torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
+        tensor([[1.5000, 0.0000]])
+    """
+    count = x.numel() // max(x.shape[-1], 1) * kernel.shape[1]
+    if bias is None or not relu or count < _WORTH_IT or not native.takes(x, kernel, bias, half=True) or _seen():
+        return multiply_add_plain(x, kernel, bias, relu)
+    return _Rectified.apply(x, kernel, bias)
+
+
+def multiply_add_plain(
+    x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None, relu: bool = False
+) -> torch.Tensor:
+    """Do what `multiply_add` does with torch's own functions."""
+    # For two axes addmm spares a transpose and its gradient.
+    if bias is not None and x.dim() == 2:
+        out = torch.addmm(bias, x, kernel)
+    else:
+        out = functional.linear(x, kernel.t(), bias)
+    return torch.relu(out) if relu else out
+
+
+def _seen() -> bool:
+    """Return whether torch looks on and must find functions of its own."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed()
+
+
+class _Rectified(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        if x.dtype is torch.bfloat16:
+            out = torch.addmm(bias, rows, kernel).relu_()  # oneDNN adds the bias before it rounds
+        else:
+            out = torch.mm(rows, kernel)
+            native.call("add_bias", *out.shape, True, bias.contiguous(), out)
+        ctx.save_for_backward(x, kernel, bias, out)
+        return out.view(*x.shape[:-1], kernel.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, kernel, bias, out = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(_by_twin((x, kernel, bias), d_output))
+        rows, given = x.reshape(-1, x.shape[-1]), d_output.reshape(out.shape).contiguous()
+        wanted, d = ctx.needs_input_grad, torch.empty_like(out)
+        sums = torch.zeros(torch.get_num_threads(), d.shape[1], dtype=torch.float32)
+        native.call("relu_backward", *d.shape, d.dtype is torch.bfloat16, out, given, d, sums)
+        return (
+            (d @ kernel.t()).view(x.shape) if wanted[0] else None,
+            rows.t() @ d if wanted[1] else None,
+            sums.sum(0).to(bias.dtype) if wanted[2] else None,
+        )
+
+
+def _by_twin(inputs: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:
+    """Return gradients that can be differentiated again."""
+    x, kernel, bias = inputs
+    out = multiply_add_plain(x, kernel, bias, relu=True)
+    given = [one for one in inputs if one.requires_grad]
+    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
+    return [next(found) if one.requires_grad else None for one in inputs]
