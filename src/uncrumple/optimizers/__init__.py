@@ -13,6 +13,7 @@ from uncrumple.core import registry
 from uncrumple.core.errors import answer_misspellings, explain, unknown_name
 from uncrumple.optimizers import schedules
 from uncrumple.optimizers.adadelta import Adadelta
+from uncrumple.optimizers.adafactor import Adafactor
 from uncrumple.optimizers.adagrad import Adagrad
 from uncrumple.optimizers.adam import Adam
 from uncrumple.optimizers.adamax import Adamax
@@ -22,8 +23,11 @@ from uncrumple.optimizers.ftrl import Ftrl
 from uncrumple.optimizers.lamb import Lamb
 from uncrumple.optimizers.lion import Lion
 from uncrumple.optimizers.loss_scale_optimizer import LossScaleOptimizer
+from uncrumple.optimizers.multi_optimizer import MultiOptimizer, OptimizerMap
+from uncrumple.optimizers.muon import Muon
 from uncrumple.optimizers.nadam import Nadam
 from uncrumple.optimizers.rmsprop import RMSprop
+from uncrumple.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from uncrumple.optimizers.sgd import SGD
 
 _ALL = [
@@ -38,15 +42,22 @@ _ALL = [
     Ftrl,
     Lion,
     Lamb,
+    Adafactor,
+    Muon,
+    ScheduleFreeAdamW,
     LossScaleOptimizer,
+    MultiOptimizer,
+    OptimizerMap,
     Optimizer,
 ]
+_NOT_BY_NAME = (Optimizer, LossScaleOptimizer, MultiOptimizer, OptimizerMap)
 # Those that a name alone can make.
-_BY_NAME = {thing.__name__.lower(): thing for thing in _ALL if thing not in (Optimizer, LossScaleOptimizer)}
+_BY_NAME: dict[str, Any] = {thing.__name__.lower(): thing for thing in _ALL if thing not in _NOT_BY_NAME}
 
 __all__ = [
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -55,9 +66,13 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
+    "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",
@@ -103,6 +118,9 @@ def get(identifier: Any) -> Any:
 def serialize(optimizer: Any) -> Any:
     """Return the config of an optimizer, without its state.
 
+    Args:
+        optimizer: An optimizer.
+
     Example:
         >>> serialize(SGD())["class_name"]
         'SGD'
@@ -112,6 +130,10 @@ def serialize(optimizer: Any) -> Any:
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the optimizer that `serialize` described; built-in names count in any case.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize({"class_name": "sgd", "config": {"learning_rate": 0.5}}).learning_rate

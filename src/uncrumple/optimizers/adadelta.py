@@ -9,6 +9,7 @@ import torch
 
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks
 from uncrumple.optimizers.state import Tensors
 
 
@@ -82,16 +83,17 @@ class Adadelta(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights, a few calls for all of them together."""
-        squares, steps = slots
-        torch._foreach_mul_(squares, self.rho)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - self.rho)
-        moves = torch._foreach_add(steps, self.epsilon)
-        torch._foreach_div_(moves, torch._foreach_add(squares, self.epsilon))
-        torch._foreach_sqrt_(moves)
-        torch._foreach_mul_(moves, gradients)
-        torch._foreach_mul_(steps, self.rho)
-        torch._foreach_addcmul_(steps, moves, moves, 1.0 - self.rho)
-        torch._foreach_add_(weights, moves, alpha=-learning_rate)
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, squares, steps in pieces:
+            torch._foreach_mul_(squares, self.rho)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - self.rho)
+            moves = torch._foreach_add(steps, self.epsilon)
+            torch._foreach_div_(moves, torch._foreach_add(squares, self.epsilon))
+            torch._foreach_sqrt_(moves)
+            torch._foreach_mul_(moves, gradients)
+            torch._foreach_mul_(steps, self.rho)
+            torch._foreach_addcmul_(steps, moves, moves, 1.0 - self.rho)
+            torch._foreach_add_(weights, moves, alpha=-learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

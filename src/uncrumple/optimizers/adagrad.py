@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from uncrumple import initializers
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks, same_layout
 from uncrumple.optimizers.state import Tensors
 
 
@@ -74,6 +76,10 @@ class Adagrad(Optimizer):
             owner, "initial_accumulator_value", initial_accumulator_value, 0, example=0.1
         )
         self.epsilon = checks.number(owner, "epsilon", epsilon, 0, example=1e-7)
+        self._fused = False
+        self._steps: Tensors = []
+        self._epsilon_outside = 0.0
+        self._seen = -1  # the sum of torch's counts of writes to the sums, after a step
 
     def build(self, variables: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the sum of squares for each."""
@@ -83,13 +89,47 @@ class Adagrad(Optimizer):
         first = initializers.Constant(self.initial_accumulator_value)
         self.add_optimizer_variables(self._weights, "accumulator", initializer=first)
 
+    def _settle(self) -> None:
+        super()._settle()
+        first = self.initial_accumulator_value
+        self._fused = self._can_fuse() and self._dtype is torch.float32 and self._device.type == "cpu"
+        self._fused = self._fused and self.epsilon <= 1e-6 * first
+        if self._fused:
+            self._steps = [torch.ones(())] * len(self._weights)
+            self._epsilon_outside = self.epsilon / (2.0 * math.sqrt(first)) if first else 0.0
+
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
-        """Move all weights, a few calls for all of them together."""
-        (sums,) = slots
-        torch._foreach_addcmul_(sums, gradients, gradients)
-        roots = torch._foreach_add(sums, self.epsilon)
-        torch._foreach_sqrt_(roots)
-        torch._foreach_addcdiv_(weights, gradients, roots, -learning_rate)
+        """Move all weights in one fused call; where there is none, in a few calls for all together."""
+        if self._fused and self._sums_are_large(slots[0]) and same_layout(weights, gradients, *slots):
+            # torch's kernel adds epsilon to the root. For sums of at least `first`,
+            # epsilon / (2 * sqrt(first)) there is epsilon here, but for epsilon / (8 * first)
+            # of the step at most: with Keras's settings 1e-7, the rounding of float32.
+            torch._fused_adagrad_(
+                weights,
+                gradients,
+                slots[0],
+                self._steps if len(weights) == len(self._steps) else self._steps[: len(weights)],
+                lr=learning_rate,
+                lr_decay=0.0,
+                weight_decay=0.0,
+                eps=self._epsilon_outside,
+                maximize=False,
+            )
+            self._seen = sum(one._version for one in slots[0])
+            return
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, sums in pieces:
+            torch._foreach_addcmul_(sums, gradients, gradients)
+            roots = torch._foreach_add(sums, self.epsilon)
+            torch._foreach_sqrt_(roots)
+            torch._foreach_addcdiv_(weights, gradients, roots, -learning_rate)
+
+    def _sums_are_large(self, sums: Tensors) -> bool:
+        """Return whether all are as large as the first ones; looked at again when someone else has written them."""
+        if sum(one._version for one in sums) == self._seen:
+            return True
+        least = self.initial_accumulator_value * (1.0 - 1e-6)
+        return all(bool(one.min() >= least) for one in sums if one.numel())
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

@@ -11,6 +11,7 @@ import torch
 
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import same_layout
 from uncrumple.optimizers.state import Setting, Tensors
 
 
@@ -103,8 +104,7 @@ class Adam(Optimizer):
         self._fused = self._can_fuse()
         self._decay_is_fused = self._fused and self._decays is None
         if self._fused:
-            # One number for all weights; what for, `update_weights` says.
-            self._steps = [torch.full((), math.inf, device=self._device)] * len(self._weights)
+            self._steps = no_steps(len(self._weights), self._device)
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights in one fused call; where there is none, in a few calls for all together."""
@@ -113,61 +113,16 @@ class Adam(Optimizer):
         correction_1 = one_minus_power(beta_1, update, self._dtype)
         correction_2 = one_minus_power(beta_2, update, self._dtype)
         rate = learning_rate * math.sqrt(correction_2) / correction_1
-        if not self._fused:
-            self._update_unfused(weights, gradients, rate, slots)
-            return
-        # torch's kernel corrects for the first steps by itself, with epsilon inside the correction.
-        # Told that infinitely many steps have passed it corrects nothing, and the corrected rate
-        # makes it Keras's formula. Nothing on the device has to count, either.
-        steps = self._steps if len(weights) == len(self._steps) else self._steps[: len(weights)]
         hats = slots[2] if self.amsgrad else []
-        decay = self.weight_decay if self._decay_is_fused else None
-        if decay and rate:
-            torch._fused_adamw_(
-                weights,
-                gradients,
-                slots[0],
-                slots[1],
-                hats,
-                steps,
-                lr=rate,
-                beta1=beta_1,
-                beta2=beta_2,
-                weight_decay=decay * learning_rate / rate,  # the kernel multiplies it by `lr`
-                eps=self.epsilon,
-                amsgrad=self.amsgrad,
-                maximize=False,
+        decay = (self.weight_decay or 0.0) * learning_rate if self._decay_is_fused else 0.0
+        if self._fused and same_layout(weights, gradients, *slots):
+            fused_adam(
+                weights, gradients, slots[0], slots[1], hats, self._steps, rate, beta_1, beta_2, self.epsilon, decay
             )
         else:
-            torch._fused_adam_(
-                weights,
-                gradients,
-                slots[0],
-                slots[1],
-                hats,
-                steps,
-                lr=rate,
-                beta1=beta_1,
-                beta2=beta_2,
-                weight_decay=0.0,
-                eps=self.epsilon,
-                amsgrad=self.amsgrad,
-                maximize=False,
-            )
-
-    def _update_unfused(self, weights: Tensors, gradients: Tensors, rate: float, slots: list[Tensors]) -> None:
-        """The same formula in plain torch; the tests compare the two."""
-        beta_1, beta_2 = self._settings["betas"]
-        means, squares = slots[0], slots[1]
-        torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
-        torch._foreach_mul_(squares, beta_2)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - beta_2)
-        if self.amsgrad:
-            torch._foreach_maximum_(slots[2], squares)
-            squares = slots[2]
-        sizes = torch._foreach_sqrt(squares)
-        torch._foreach_add_(sizes, self.epsilon)
-        torch._foreach_addcdiv_(weights, means, sizes, -rate)
+            if decay:
+                self._decay(weights, decay)
+            plain_adam(weights, gradients, slots[0], slots[1], hats, rate, beta_1, beta_2, self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""
@@ -192,3 +147,81 @@ def one_minus_power(beta: float, exponent: int, dtype: torch.dtype) -> float:
         if rounded:
             return rounded
     return 1.0 - beta**exponent
+
+
+def no_steps(count: int, device: torch.device) -> Tensors:
+    """Return the counts of steps that `fused_adam` wants: one number for all weights."""
+    return [torch.full((), math.inf, device=device)] * count
+
+
+def fused_adam(
+    weights: Tensors,
+    gradients: Tensors,
+    means: Tensors,
+    squares: Tensors,
+    hats: Tensors,
+    steps: Tensors,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float = 0.0,
+) -> None:
+    """Do a step of Adam in one call of torch's kernel.
+
+    The kernel corrects for the first steps by itself, with epsilon inside the
+    correction. Told that infinitely many steps have passed it corrects nothing,
+    and the corrected `rate` makes it Keras's formula. Nothing on the device has
+    to count, either.
+
+    Args:
+        weights: Moved in place, as are `means`, `squares` and `hats`.
+        gradients: One per weight.
+        means: Running means of the gradients.
+        squares: Running means of their squares.
+        hats: The greatest squares so far, for AMSGrad; empty without it.
+        steps: What `no_steps` returned, for at least as many weights.
+        rate: The learning rate with Adam's correction in it.
+        beta_1: Share of the old mean that is kept.
+        beta_2: Share of the old square that is kept.
+        epsilon: Keeps the division finite.
+        decay: The share that is first taken off each weight.
+    """
+    kernel = torch._fused_adamw_ if decay and rate else torch._fused_adam_
+    kernel(
+        weights,
+        gradients,
+        means,
+        squares,
+        hats,
+        steps if len(weights) == len(steps) else steps[: len(weights)],
+        lr=rate,
+        beta1=beta_1,
+        beta2=beta_2,
+        weight_decay=decay / rate if rate else 0.0,  # the kernel multiplies it by `lr`
+        eps=epsilon,
+        amsgrad=bool(hats),
+        maximize=False,
+    )
+
+
+def plain_adam(
+    weights: Tensors,
+    gradients: Tensors,
+    means: Tensors,
+    squares: Tensors,
+    hats: Tensors,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """Do what `fused_adam` does in plain torch; the tests compare the two."""
+    torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
+    torch._foreach_mul_(squares, beta_2)
+    torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - beta_2)
+    if hats:
+        torch._foreach_maximum_(hats, squares)
+    sizes = torch._foreach_sqrt(hats or squares)
+    torch._foreach_add_(sizes, epsilon)
+    torch._foreach_addcdiv_(weights, means, sizes, -rate)

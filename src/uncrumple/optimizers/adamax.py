@@ -10,6 +10,7 @@ import torch
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.adam import one_minus_power
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks
 from uncrumple.optimizers.state import Setting, Tensors
 
 
@@ -88,13 +89,14 @@ class Adamax(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights, a few calls for all of them together."""
-        means, sizes = slots
         beta_1, beta_2 = self._settings["betas"]
-        torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
-        torch._foreach_mul_(sizes, beta_2)
-        torch._foreach_maximum_(sizes, torch._foreach_abs(gradients))
         rate = learning_rate / one_minus_power(beta_1, int(self.iterations) + 1, self._dtype)
-        torch._foreach_addcdiv_(weights, means, torch._foreach_add(sizes, self.epsilon), -rate)
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, means, sizes in pieces:
+            torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
+            torch._foreach_mul_(sizes, beta_2)
+            torch._foreach_maximum_(sizes, torch._foreach_abs(gradients))
+            torch._foreach_addcdiv_(weights, means, torch._foreach_add(sizes, self.epsilon), -rate)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

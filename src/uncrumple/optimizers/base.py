@@ -18,7 +18,7 @@ import torch
 from torch.autograd import profiler
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from uncrumple.core import registry
+from uncrumple.core import own_parts, own_values, registry
 from uncrumple.core.errors import explain, warn
 from uncrumple.optimizers import checks, clipping
 from uncrumple.optimizers.state import OptimizerState, Tensors
@@ -26,6 +26,8 @@ from uncrumple.optimizers.state import OptimizerState, Tensors
 
 class Optimizer(OptimizerState):
     """Base class: moves the weights of a model against their gradients.
+
+    weight = weight - weight_decay * learning_rate * weight, then the update of the subclass.
 
     One step does, in this order: divide the gradients by `loss_scale_factor`;
     average them over `gradient_accumulation_steps`; clip them; shrink the
@@ -114,6 +116,7 @@ class Optimizer(OptimizerState):
         self._warned: set[str] = set()
         self._excluded: list[torch.Tensor] = []
         self._excluded_names: re.Pattern[str] | None = None
+        self._is_own = own_parts.is_own(self)
         self._decays: list[bool] | None = None  # None: every weight decays
         self._decay_is_fused = False
 
@@ -221,13 +224,16 @@ class Optimizer(OptimizerState):
                 gradients = self._clip(gradients)
                 rate = self._current_rate()
                 if self.weight_decay and not self._decay_is_fused:
-                    self._decay(weights, rate)
-                self.update_weights(weights, gradients, rate, slots)
+                    self._decay(weights, self.weight_decay * rate)
+                if self._iterations == 0 and self._is_own:
+                    self._first_update(weights, gradients, rate, slots)
+                else:
+                    self.update_weights(weights, gradients, rate, slots)
             if self._averages:
                 self._average_weights()
             for weight in self._constrained:
                 if places is None or self._index[id(weight)] in places:
-                    weight.copy_(weight.constraint(weight))  # type: ignore[attr-defined]
+                    own_values.put_back(weight)
             self._iterations += 1
         finally:
             torch._C._set_grad_enabled(with_gradients)
@@ -243,7 +249,48 @@ class Optimizer(OptimizerState):
                 `add_optimizer_variables`, each with one tensor per weight.
         """
         for gradient, weight in zip(gradients, weights):
-            self.update_step(gradient, weight, learning_rate)
+            try:
+                returned = self.update_step(gradient, weight, learning_rate)  # type: ignore[func-returns-value]
+            except Exception as error:
+                failure = own_parts.failed(
+                    f"{type(self).__name__} '{self.name}'",
+                    error,
+                    on=f" in update_step() on the weight '{self._name_of(weight)}' of shape {tuple(weight.shape)}",
+                    expected="Expected operations that fit this shape: that of the gradient, too.",
+                    about_shapes=True,
+                    fix="self.assign_sub(variable, learning_rate * gradient)",
+                )
+                if failure is None:
+                    raise
+                raise failure from None
+            if isinstance(returned, torch.Tensor) and returned is not weight:
+                raise TypeError(
+                    explain(
+                        f"{type(self).__name__} '{self.name}': its update_step() returned "
+                        f"{own_parts.described(returned)}.",
+                        "Expected it to change the weight in place, and to return nothing.",
+                        "self.assign(variable, ...) or self.assign_sub(variable, ...) in place of return",
+                    )
+                )
+
+    def _first_update(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
+        """Do the first update of an optimizer that a user wrote, and refuse NaN that its formula made."""
+
+        def broken(tensors: Tensors) -> list[bool]:
+            return [bool(torch.isnan(one).any()) for one in tensors]
+
+        before = broken(weights)
+        self.update_weights(weights, gradients, learning_rate, slots)
+        for weight, old, gradient, new in zip(weights, before, broken(gradients), broken(weights)):
+            if new and not old and not gradient:
+                raise ValueError(
+                    explain(
+                        f"{type(self).__name__} '{self.name}' turned the weight '{self._name_of(weight)}' into NaN "
+                        "in its first step, with a gradient that is finite.",
+                        "Expected finite numbers.",
+                        "gradient / (velocity.sqrt() + 1e-7): a small number where something is divided by 0",
+                    )
+                )
 
     def update_step(self, gradient: torch.Tensor, variable: Any, learning_rate: Any) -> None:
         """Move one weight in place. For subclasses that do not write `update_weights`."""
@@ -287,11 +334,12 @@ class Optimizer(OptimizerState):
             return clipping.by_value(gradients, self.clipvalue)
         return gradients
 
-    def _decay(self, weights: Tensors, learning_rate: float) -> None:
+    def _decay(self, weights: Tensors, share: float) -> None:
+        """Take a share off the weights, but for those that `exclude_from_weight_decay` named."""
         if self._decays is not None:
             weights = [weight for weight in weights if self._decays[self._index[id(weight)]]]
         if weights:
-            torch._foreach_mul_(weights, 1.0 - (self.weight_decay or 0.0) * learning_rate)
+            torch._foreach_mul_(weights, 1.0 - share)
 
     def _average_weights(self) -> None:
         updates = self._iterations // (self.gradient_accumulation_steps or 1)

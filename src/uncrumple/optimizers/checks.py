@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from uncrumple.core import own_parts
 from uncrumple.core.errors import explain, one_of, unknown_argument
 
 # Other names that people type for Keras's arguments (torch's, and Keras 1's).
@@ -33,7 +34,7 @@ def number(
         owner: The class that asks, for the message.
         name: The argument's name.
         value: What was given.
-        low: The smallest allowed value; with `above`, values must be greater.
+        low: The smallest allowed value, -inf for any; with `above`, values must be greater.
         high: The largest allowed value; with `below`, values must be smaller.
         above: Whether `low` itself is refused.
         below: Whether `high` itself is refused.
@@ -52,7 +53,10 @@ def number(
         return value
     left = f"{name} {'>' if above else '>='} {low:g}"
     span = left if high == math.inf else f"{low:g} {'<' if above else '<='} {name} {'<' if below else '<='} {high:g}"
-    raise ValueError(explain(f"{owner} got {name}={value!r}.", f"Expected a number with {span}.", f"{name}={example}"))
+    if low == -math.inf:
+        span = f"{name} {'<' if below else '<='} {high:g}"
+    wanted = "a finite number" if (low, high) == (-math.inf, math.inf) else f"a number with {span}"
+    raise ValueError(explain(f"{owner} got {name}={value!r}.", f"Expected {wanted}.", f"{name}={example}"))
 
 
 def optional(owner: str, name: str, value: Any, *, above: bool = False, example: Any) -> Any:
@@ -165,6 +169,41 @@ def learning_rate(owner: str, value: Any, *, whole_numbers: bool = False) -> flo
             "Expected a float, a LearningRateSchedule, or a function without arguments that returns a float.",
             fix,
         )
+    )
+
+
+def rate_failed(optimizer: Any, schedule: Any, value: Any, error: Exception) -> Exception:
+    """Return what to raise for a schedule that raised `error`, or returned a `value` that is no number."""
+    who = own_parts.named("learning rate function", schedule)
+    if value is not None or (isinstance(error, TypeError) and "float()" in str(error)):
+        kind = type(error) if type(error) in (TypeError, ValueError) else TypeError
+        return kind(say_no_rate(optimizer, schedule, own_parts.described(value)))
+    of_step = isinstance(error, TypeError) and "missing 1 required positional argument" in str(error)
+    if of_step and own_parts.line_of_the_user(error) is None and hasattr(schedule, "__name__"):
+        return TypeError(
+            explain(
+                f"{who} of {optimizer.name} takes an argument, and is called without any.",
+                "Expected a function without arguments, or a LearningRateSchedule, which is called with the step.",
+                "class Falling(LearningRateSchedule): def __call__(self, step): return 0.1 / (1 + step)",
+            )
+        )
+    failure = own_parts.failed(
+        who,
+        error,
+        on=f" at step {optimizer._iterations} of {optimizer.name}",
+        expected="Expected a learning rate: a float.",
+        fix="def __call__(self, step): return 0.1 / (1 + step)",
+    )
+    return failure or error
+
+
+def say_no_rate(optimizer: Any, schedule: Any, returned: str) -> str:
+    """Return the message for a schedule that returned something else than a finite number."""
+    return explain(
+        f"{own_parts.named('learning rate function', schedule)} returned {returned} at step {optimizer._iterations} "
+        f"of {optimizer.name}.",
+        "Expected a learning rate: a finite float.",
+        f"look at [schedule(step) for step in range({optimizer._iterations}, {optimizer._iterations + 3})]",
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from uncrumple import initializers
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks
 from uncrumple.optimizers.state import Tensors
 
 
@@ -109,21 +110,32 @@ class Ftrl(Optimizer):
         """Move all weights, a few calls for all of them together."""
         if not learning_rate:  # the formula divides by it
             return
-        sums, pulls = slots
-        power, l1 = -self.learning_rate_power, self.l1_regularization_strength
-        before = torch._foreach_pow(sums, power)
-        torch._foreach_addcmul_(sums, gradients, gradients)
-        after = torch._foreach_pow(sums, power)
-        torch._foreach_add_(pulls, gradients)
-        torch._foreach_add_(pulls, weights, alpha=2.0 * self.l2_shrinkage_regularization_strength)
-        torch._foreach_addcmul_(pulls, torch._foreach_sub(after, before), weights, -1.0 / learning_rate)
-        torch._foreach_div_(after, learning_rate)
-        torch._foreach_add_(after, 2.0 * self.l2_regularization_strength + self.beta / learning_rate)
-        kept = torch._foreach_clamp_min(pulls, -l1)
-        torch._foreach_clamp_max_(kept, l1)
-        torch._foreach_sub_(kept, pulls)
-        torch._foreach_div_(kept, after)
-        torch._foreach_copy_(weights, kept)
+        l1 = self.l1_regularization_strength
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, sums, pulls in pieces:
+            before = self._power(sums)
+            torch._foreach_addcmul_(sums, gradients, gradients)
+            after = self._power(sums)
+            torch._foreach_add_(pulls, gradients)
+            if self.l2_shrinkage_regularization_strength:
+                torch._foreach_add_(pulls, weights, alpha=2.0 * self.l2_shrinkage_regularization_strength)
+            torch._foreach_sub_(before, after)
+            torch._foreach_addcmul_(pulls, before, weights, 1.0 / learning_rate)
+            torch._foreach_div_(after, learning_rate)
+            torch._foreach_add_(after, 2.0 * self.l2_regularization_strength + self.beta / learning_rate)
+            if l1:
+                kept = torch._foreach_clamp_min(pulls, -l1)
+                torch._foreach_clamp_max_(kept, l1)
+                torch._foreach_sub_(kept, pulls)
+            else:
+                kept = torch._foreach_neg(pulls)
+            torch._foreach_div_(kept, after)
+            torch._foreach_copy_(weights, kept)
+
+    def _power(self, sums: Tensors) -> Any:
+        if self.learning_rate_power == -0.5:
+            return torch._foreach_sqrt(sums)
+        return torch._foreach_pow(sums, -self.learning_rate_power)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

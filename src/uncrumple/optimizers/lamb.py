@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.adam import one_minus_power
 from uncrumple.optimizers.base import Optimizer
-from uncrumple.optimizers.state import Setting, Tensors
+from uncrumple.optimizers.blocks import blocks
+from uncrumple.optimizers.state import LEAST_HALF, Setting, Tensors
 
 
 class Lamb(Optimizer):
@@ -89,21 +91,26 @@ class Lamb(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights, a few calls for all of them together."""
-        means, squares = slots
         beta_1, beta_2 = self._settings["betas"]
         update = int(self.iterations) + 1
-        torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
-        torch._foreach_mul_(squares, beta_2)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - beta_2)
-        moves = torch._foreach_div(means, one_minus_power(beta_1, update, self._dtype))
-        sizes = torch._foreach_div(squares, one_minus_power(beta_2, update, self._dtype))
-        torch._foreach_sqrt_(sizes)
-        torch._foreach_add_(sizes, self.epsilon)
-        torch._foreach_div_(moves, sizes)
-        lengths = zip(torch._foreach_norm(weights), torch._foreach_norm(moves))
-        ratios = [torch.where((weight > 0) & (move > 0), weight / move, 1.0) for weight, move in lengths]
-        torch._foreach_mul_(moves, ratios)
-        torch._foreach_add_(weights, moves, alpha=-learning_rate)
+        # The corrections for the first steps, taken out of the two means: fewer passes over the weights.
+        root = math.sqrt(one_minus_power(beta_2, update, self._dtype))
+        scale = root / one_minus_power(beta_1, update, self._dtype)
+        epsilon = self.epsilon * root
+        if any(weight.dtype is torch.float16 for weight in weights):
+            epsilon = max(epsilon, LEAST_HALF)
+        moves = [torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in weights]
+        for some, means, squares, results in blocks(gradients, *slots, moves):
+            torch._foreach_lerp_(means, some, 1.0 - beta_1)
+            torch._foreach_mul_(squares, beta_2)
+            torch._foreach_addcmul_(squares, some, some, 1.0 - beta_2)
+            for mean, square, result in zip(means, squares, results):
+                torch.sqrt(square, out=result)
+                torch.div(mean, result.add_(epsilon), out=result)
+        for weight, move in zip(weights, moves):
+            size, length = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(move) * scale
+            ratio = torch.where((size > 0) & (length > 0), size / length, 1.0)
+            weight.addcmul_(move, ratio, value=-learning_rate * scale)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

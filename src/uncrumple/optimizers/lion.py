@@ -9,6 +9,7 @@ import torch
 
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks
 from uncrumple.optimizers.state import Setting, Tensors
 
 
@@ -85,12 +86,13 @@ class Lion(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights, a few calls for all of them together."""
-        (means,) = slots
         beta_1, beta_2 = self._settings["betas"]
-        moves = torch._foreach_lerp(means, gradients, 1.0 - beta_1)
-        torch._foreach_sign_(moves)
-        torch._foreach_add_(weights, moves, alpha=-learning_rate)
-        torch._foreach_lerp_(means, gradients, 1.0 - beta_2)
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, means in pieces:
+            moves = torch._foreach_lerp(means, gradients, 1.0 - beta_1)
+            torch._foreach_sign_(moves)
+            torch._foreach_add_(weights, moves, alpha=-learning_rate)
+            torch._foreach_lerp_(means, gradients, 1.0 - beta_2)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

@@ -96,6 +96,7 @@ class LossScaleOptimizer(Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         # Gradients must be divided once, and it is done here.
         inner_optimizer.loss_scale_factor = None
+        inner_optimizer._lists_all = False
         self.initial_scale = checks.number(owner, "initial_scale", initial_scale, 0, above=True, example=2.0**15)
         self.dynamic_growth_steps = checks.whole(owner, "dynamic_growth_steps", dynamic_growth_steps, 1, example=2000)
         self._scale = float(self.initial_scale)
@@ -153,6 +154,9 @@ class LossScaleOptimizer(Optimizer):
             HostVariable(self, "_scale", "dynamic_scale", "float32"),
             *self.inner_optimizer.variables,
         ]
+
+    def _after_loading(self) -> None:
+        self.inner_optimizer._after_loading()
 
     @property
     def learning_rate(self) -> Any:

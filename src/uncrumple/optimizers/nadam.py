@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.adam import one_minus_power
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks
 from uncrumple.optimizers.host_values import HostVariable
 from uncrumple.optimizers.state import Setting, Tensors
 
@@ -92,21 +94,35 @@ class Nadam(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights, a few calls for all of them together."""
-        means, squares = slots
         beta_1, beta_2 = self._settings["betas"]
         update = int(self.iterations) + 1
-        now = beta_1 * (1.0 - 0.5 * 0.96**update)
-        following = beta_1 * (1.0 - 0.5 * 0.96 ** (update + 1))
-        self._u_product *= now
-        torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
-        torch._foreach_mul_(squares, beta_2)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - beta_2)
-        ahead = torch._foreach_mul(means, following / (1.0 - self._u_product * following))
-        torch._foreach_add_(ahead, gradients, alpha=(1.0 - now) / (1.0 - self._u_product))
-        sizes = torch._foreach_div(squares, one_minus_power(beta_2, update, self._dtype))
-        torch._foreach_sqrt_(sizes)
-        torch._foreach_add_(sizes, self.epsilon)
-        torch._foreach_addcdiv_(weights, ahead, sizes, -learning_rate)
+        now, following = self._growing(update), self._growing(update + 1)
+        self._u_product = _as_stored(self._u_product * now)
+        share_of_mean = following / (1.0 - self._u_product * following)
+        share_of_gradient = (1.0 - now) / (1.0 - self._u_product)
+        correction = one_minus_power(beta_2, update, self._dtype)
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, means, squares in pieces:
+            torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
+            torch._foreach_mul_(squares, beta_2)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - beta_2)
+            ahead = torch._foreach_mul(means, share_of_mean)
+            torch._foreach_add_(ahead, gradients, alpha=share_of_gradient)
+            sizes = torch._foreach_div(squares, correction)
+            torch._foreach_sqrt_(sizes)
+            torch._foreach_add_(sizes, self.epsilon)
+            torch._foreach_addcdiv_(weights, ahead, sizes, -learning_rate)
+
+    def _growing(self, update: int) -> float:
+        """Return u of an update, which grows towards beta_1."""
+        return self._settings["betas"][0] * (1.0 - 0.5 * 0.96**update)
+
+    def _after_loading(self) -> None:
+        if not self._lists_all:
+            self._u_product, update = 1.0, 0
+            while update < int(self.iterations) and self._u_product:
+                update += 1
+                self._u_product = _as_stored(self._u_product * self._growing(update))
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""
@@ -116,3 +132,8 @@ class Nadam(Optimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
         }
+
+
+def _as_stored(number: float) -> float:
+    """Return a number rounded to what a file holds: training goes on from a file exactly as without it."""
+    return float(str(np.float32(number)))

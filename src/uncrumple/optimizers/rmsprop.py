@@ -9,6 +9,7 @@ import torch
 
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks
 from uncrumple.optimizers.state import Setting, Tensors
 
 
@@ -94,22 +95,23 @@ class RMSprop(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights, a few calls for all of them together."""
-        squares = slots[0]
-        torch._foreach_mul_(squares, self.rho)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - self.rho)
-        roots = torch._foreach_add(squares, self.epsilon)
-        if self.centered:
-            means = slots[-1]
-            torch._foreach_lerp_(means, gradients, 1.0 - self.rho)
-            torch._foreach_addcmul_(roots, means, means, -1.0)
-        torch._foreach_sqrt_(roots)
-        if len(slots) == 2 + self.centered:
-            steps = slots[1]
-            torch._foreach_mul_(steps, self.momentum)
-            torch._foreach_addcdiv_(steps, gradients, roots, learning_rate)
-            torch._foreach_add_(weights, steps, alpha=-1.0)
-        else:
-            torch._foreach_addcdiv_(weights, gradients, roots, -learning_rate)
+        pieces = blocks(weights, gradients, *slots)
+        for weights, gradients, squares, *more in pieces:
+            torch._foreach_mul_(squares, self.rho)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - self.rho)
+            roots = torch._foreach_add(squares, self.epsilon)
+            if self.centered:
+                means = more[-1]
+                torch._foreach_lerp_(means, gradients, 1.0 - self.rho)
+                torch._foreach_addcmul_(roots, means, means, -1.0)
+            torch._foreach_sqrt_(roots)
+            if len(more) == 1 + self.centered:
+                steps = more[0]
+                torch._foreach_mul_(steps, self.momentum)
+                torch._foreach_addcdiv_(steps, gradients, roots, learning_rate)
+                torch._foreach_add_(weights, steps, alpha=-1.0)
+            else:
+                torch._foreach_addcdiv_(weights, gradients, roots, -learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that make an equal optimizer, without its state."""

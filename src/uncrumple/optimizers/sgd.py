@@ -9,6 +9,7 @@ import torch
 
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
+from uncrumple.optimizers.blocks import blocks, same_layout
 from uncrumple.optimizers.state import Setting, Tensors
 
 
@@ -92,28 +93,34 @@ class SGD(Optimizer):
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights in one fused call; where there is none, in a few calls for all together."""
-        if not self._fused:
+        if not self._fused or not same_layout(weights, gradients, *slots):
             self._update_unfused(weights, gradients, learning_rate, slots)
             return
-        # torch's kernel does v = momentum * v + (1 - dampening) * g and then w = w - lr * v,
-        # or with nesterov w = w - lr * (g + momentum * v). A rate of -1, with Keras's rate in the
-        # dampening or in the gradient, makes it Keras's formula in one pass over memory.
-        rate, dampening = learning_rate, 0.0
-        if slots:
-            rate = -1.0
-            if self.nesterov:
-                gradients = torch._foreach_mul(gradients, -learning_rate)  # type: ignore[assignment]
-            else:
-                dampening = 1.0 + learning_rate
+        # torch's kernel does v = momentum * v + (1 - dampening) * g and then w = w - lr * v. With
+        # Keras's rate in the dampening, and a rate of -1, it is Keras's formula in one pass over memory;
+        # with a rate of -momentum it is Nesterov's without its last term.
+        if not slots:
+            self._call_kernel(weights, gradients, [], learning_rate, 0.0)
+        elif not self.nesterov:
+            self._call_kernel(weights, gradients, slots[0], -1.0, 1.0 + learning_rate)
+        else:
+            pieces = blocks(weights, gradients, *slots)
+            for weights, gradients, velocities in pieces:
+                self._call_kernel(weights, gradients, velocities, -self.momentum, 1.0 + learning_rate)
+                torch._foreach_add_(weights, gradients, alpha=-learning_rate)
+
+    def _call_kernel(
+        self, weights: Tensors, gradients: Tensors, velocities: Tensors, rate: float, dampening: float
+    ) -> None:
         torch._fused_sgd_(
             weights,
             gradients,
-            slots[0] if slots else [],
+            velocities,
             weight_decay=0.0,
-            momentum=self.momentum if slots else 0.0,
+            momentum=self.momentum if velocities else 0.0,
             lr=rate,
             dampening=dampening,
-            nesterov=self.nesterov and bool(slots),
+            nesterov=False,
             maximize=False,
             is_first_step=False,
         )

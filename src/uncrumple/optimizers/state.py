@@ -7,6 +7,7 @@ weight), and as lists with one tensor per weight, which one fused call updates.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from uncrumple.optimizers.host_values import HostVariable, Iterations, LearningR
 from uncrumple.optimizers.schedules import LearningRateSchedule
 
 Tensors = list[torch.Tensor]
+# The smallest number above 0 in float16, which rounds smaller epsilons to 0.
+LEAST_HALF = 2.0**-24
 
 
 class Setting:
@@ -94,6 +97,8 @@ class OptimizerState(torch.optim.Optimizer):
         self._averages: Tensors = []
         self._accumulators: Tensors = []
         self._subset: tuple[tuple[int, ...], Tensors, list[Tensors]] | None = None
+        # Inside of a LossScaleOptimizer, Keras does not keep track of what no weight has made; its files lack it.
+        self._lists_all = True
 
     # --- the state of the weights ----------------------------------------------------
 
@@ -128,7 +133,7 @@ class OptimizerState(torch.optim.Optimizer):
         """Bring the state to where, and to the type that, each weight now is."""
         for weight in self._weights:
             for slot in self.state[weight].values():
-                slot.data = slot.data.to(weight.device, weight.dtype)
+                slot.data = slot.data.to(weight.device, weight.dtype if slot.is_floating_point() else slot.dtype)
         for variable in self._loose:
             if isinstance(variable, Variable):
                 variable.data = variable.data.to(self._weights[0].device)
@@ -174,7 +179,7 @@ class OptimizerState(torch.optim.Optimizer):
         """Return one new state variable per weight, or several; `update_weights` is given them.
 
         Args:
-            trainable_variables: The weights that `build` got.
+            trainable_variables: The weights that `build` got, or a list of some of them.
             name: What it is, such as `"momentum"`, or a list of names.
             initializer: The first value, or a list with one per name.
 
@@ -185,7 +190,9 @@ class OptimizerState(torch.optim.Optimizer):
         names = [name] if isinstance(name, str) else list(name)
         firsts = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
         lists: tuple[list[torch.Tensor], ...] = tuple([] for _ in names)
-        for weight in self._weights:  # weight by weight: the order in which Keras's files hold them
+        # What is not a list (`model.parameters()`) has been run through by `build`.
+        chosen = trainable_variables if isinstance(trainable_variables, (list, tuple)) else self._weights
+        for weight in dict(zip(map(id, chosen), chosen)).values():  # in the order in which Keras's files hold them
             for made, one_name, first in zip(lists, names, firsts, strict=True):
                 made.append(self._add_slot(weight, one_name, first))
         self._slot_names.extend(names)
@@ -196,9 +203,11 @@ class OptimizerState(torch.optim.Optimizer):
         """List the state again, for `update_weights`.
 
         As plain tensors over the variables' memory: torch takes a list of
-        those twice as fast as a list of a subclass.
+        those twice as fast as a list of a subclass. Where a weight has no
+        such state there is None.
         """
-        self._slots = [[self.state[weight][name].detach() for weight in self._weights] for name in self._slot_names]
+        kept = [self.state[weight] for weight in self._weights]
+        self._slots = [[of[name].detach() if name in of else None for of in kept] for name in self._slot_names]  # type: ignore[misc]
         self._subset = None
 
     def _add_slot(self, weight: torch.Tensor, name: str, initializer: Any = "zeros") -> Variable:
@@ -207,8 +216,12 @@ class OptimizerState(torch.optim.Optimizer):
         else:
             first = initializers.get(initializer)(tuple(weight.shape), dtype=weight.dtype)
             first = first.to(weight.device, weight.dtype)
-        slot = Variable(first, trainable=False, name=f"{self._name_of(weight).replace('/', '_')}_{name}")
-        slot.path = f"{self.name}/{slot.name}"
+        return self._keep_slot(weight, name, first, f"{self._name_of(weight).replace('/', '_')}_{name}")
+
+    def _keep_slot(self, weight: torch.Tensor, name: str, first: torch.Tensor, shown: str) -> Variable:
+        """Keep a value, of whatever shape, with a weight; `shown` is its name in Keras's list."""
+        slot = Variable(first, trainable=False, name=shown)
+        slot.path = f"{self.name}/{shown}"
         self._variables.append(slot)
         self.state[weight][name] = slot
         return slot
@@ -227,7 +240,12 @@ class OptimizerState(torch.optim.Optimizer):
         kept: list[Any] = [HostVariable(self, "_iterations", "iteration", "int64")]
         if self._schedule is None:
             kept.append(HostVariable(self, "_rate", "learning_rate", "float32"))
-        return kept + self._variables
+        if self._lists_all:
+            return kept + self._variables
+        return kept + [one for one in self._variables if one.name != "variable" and one.dtype is not torch.int32]
+
+    def _after_loading(self) -> None:
+        """Work out what the loaded variables did not hold."""
 
     def _pick(self, places: tuple[int, ...]) -> tuple[Tensors, list[Tensors]]:
         """Return the weights and state at some places; a frozen part stays the same for many steps."""
@@ -256,8 +274,15 @@ class OptimizerState(torch.optim.Optimizer):
         schedule = self._schedule
         if schedule is None:
             return self._settings["lr"]
-        value = schedule(self._iterations) if isinstance(schedule, LearningRateSchedule) else schedule()
-        self._settings["lr"] = rate = float(value)
+        value = None
+        try:
+            value = schedule(self._iterations) if isinstance(schedule, LearningRateSchedule) else schedule()
+            rate = float(value)
+        except Exception as error:
+            raise checks.rate_failed(self, schedule, value, error) from None
+        if not math.isfinite(rate):
+            raise ValueError(checks.say_no_rate(self, schedule, f"{rate}"))
+        self._settings["lr"] = rate
         return rate
 
     @property
@@ -407,6 +432,7 @@ class OptimizerState(torch.optim.Optimizer):
         self._check_built()
         for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
+        self._after_loading()
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Put every variable into `store` as an array, under "0", "1", ..."""
@@ -427,6 +453,7 @@ class OptimizerState(torch.optim.Optimizer):
             return
         for place, variable in enumerate(variables):
             variable.assign(np.asarray(store[str(place)]))
+        self._after_loading()
 
 
 def _plain(value: Any) -> Any:

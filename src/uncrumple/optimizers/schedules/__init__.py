@@ -35,6 +35,9 @@ __all__ = [
 def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
     """Return the config of a schedule.
 
+    Args:
+        learning_rate_schedule: A schedule.
+
     Example:
         >>> serialize(ExponentialDecay(0.1, 100, 0.5))["class_name"]
         'ExponentialDecay'
@@ -44,6 +47,10 @@ def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the schedule that `serialize` described.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class} for what is not built in.
 
     Example:
         >>> deserialize(serialize(ExponentialDecay(0.1, 100, 0.5)))(100)

@@ -15,6 +15,8 @@ from uncrumple.optimizers.host_values import FloatValue
 class LearningRateSchedule(NamesItsArguments):
     """Base class: subclass it, and return the learning rate from `__call__`.
 
+    learning_rate = schedule(step).
+
     An optimizer calls its schedule with the number of steps made so far (a
     Python int: 0 at the first step), once per step.
 
@@ -55,8 +57,17 @@ class LearningRateSchedule(NamesItsArguments):
 class FormulaSchedule(LearningRateSchedule):
     """A schedule given by a formula: subclasses write `rate`, in plain Python numbers.
 
+    learning_rate = rate(step).
+
     Called with a number it returns a float; with an array or tensor of steps,
     one of the same shape with the rate at each, which is what a plot needs.
+
+    Example:
+        >>> class Harmonic(FormulaSchedule):
+        ...     def rate(self, step):
+        ...         return 1 / (1 + step)
+        >>> Harmonic()(torch.tensor([0, 1, 3]))
+        tensor([1.0000, 0.5000, 0.2500])
     """
 
     def rate(self, step: float) -> float:
