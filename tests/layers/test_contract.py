@@ -88,9 +88,19 @@ def adapted(**settings: Any) -> Layer:
 CASES = [
     case(lambda **k: L.Activation("tanh", **k), (4,)),
     case(lambda **k: L.ActivityRegularization(0.1, 0.2, **k), (4,)),
+    case(lambda **k: L.AdaptiveAveragePooling1D(2, **k), (5, 2), wrong=(5,)),
+    case(lambda **k: L.AdaptiveAveragePooling2D((3, 2), **k), (4, 5, 2), wrong=(4, 5)),
+    case(lambda **k: L.AdaptiveAveragePooling3D(2, **k), (2, 4, 3, 1), wrong=(2, 4, 3)),
+    case(lambda **k: L.AdaptiveMaxPooling1D(2, **k), (5, 2), wrong=(5,)),
+    case(lambda **k: L.AdaptiveMaxPooling2D(2, data_format="channels_first", **k), (2, 4, 5), wrong=(4, 5)),
+    case(lambda **k: L.AdaptiveMaxPooling3D(2, **k), (2, 4, 3, 1), wrong=(2, 4, 3)),
     case(lambda **k: L.Add(**k), (4,), (4,), (4,)),
     case(lambda **k: L.Add(**k), (2, 4), (4,), note="ranks"),
+    case(lambda **k: L.AdditiveAttention(**k), (3, 4), (5, 4), wrong=(4,)),
+    case(lambda **k: L.AdditiveAttention(use_scale=False, **k), (3, 4), (5, 2), (5, 4), note="key"),
     case(lambda **k: L.AlphaDropout(0.3, **k), (4,)),
+    case(lambda **k: L.Attention(use_scale=True, **k), (3, 4), (5, 4), wrong=(4,)),
+    case(lambda **k: L.Attention(score_mode="concat", dropout=0.3, **k), (2, 3, 4), (2, 5, 4), note="concat"),
     case(lambda **k: L.Average(**k), (4,), (1,)),
     case(lambda **k: L.AveragePooling1D(2, **k), (6, 2), wrong=(6,)),
     case(lambda **k: L.AveragePooling2D(2, padding="same", **k), (5, 4, 2), wrong=(5, 4)),
@@ -114,6 +124,12 @@ CASES = [
     case(lambda **k: L.Conv2DTranspose(2, 3, strides=2, padding="same", **k), (2, 2, 2), wrong=(2, 2)),
     case(lambda **k: L.Conv3D(2, 2, **k), (2, 3, 3, 1), wrong=(2, 3, 3)),
     case(lambda **k: L.Conv3DTranspose(2, 2, strides=2, **k), (2, 2, 2, 1), wrong=(2, 2, 2)),
+    case(lambda **k: L.ConvLSTM1D(2, 2, **k), (2, 4, 2), wrong=(2, 4)),
+    case(lambda **k: L.ConvLSTM2D(2, 2, padding="same", return_sequences=True, **k), (2, 3, 3, 1), wrong=(3, 3, 1)),
+    case(
+        lambda **k: L.ConvLSTM2D(2, 2, data_format="channels_first", return_state=True, **k), (2, 1, 3, 3), note="first"
+    ),
+    case(lambda **k: L.ConvLSTM3D(1, 2, go_backwards=True, **k), (2, 2, 3, 2, 1), wrong=(2, 3, 2, 1)),
     case(lambda **k: L.Cropping1D(1, **k), (5, 2), wrong=(5,)),
     case(lambda **k: L.Cropping2D(((1, 0), (0, 2)), **k), (4, 4, 2), wrong=(4, 4)),
     case(lambda **k: L.Cropping3D(**k), (3, 4, 3, 1), wrong=(3, 4, 3)),
@@ -124,6 +140,9 @@ CASES = [
     case(lambda **k: L.Dot(axes=(2, 1), normalize=True, **k), (3, 4), (4, 2), note="matrices"),
     case(lambda **k: L.Dropout(0.3, **k), (4,)),
     case(lambda **k: L.ELU(0.5, **k), (4,)),
+    case(lambda **k: L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de", **k), (3, 4), wrong=(4,)),
+    case(lambda **k: L.EinsumDense("abc,bcd->abd", (3, 3), activation="tanh", **k), (3, 2), wrong=(4, 2), note="rows"),
+    case(lambda **k: L.EinsumDense("...x,xy->...y", 3, bias_axes="y", **k), (3, 4), note="dots"),
     case(lambda **k: L.Embedding(5, 3, **k), (4,), integers=5),
     case(lambda **k: L.Flatten(**k), (4, 3)),
     case(lambda **k: L.GRU(3, **k), (4, 2), wrong=(4,)),
@@ -138,6 +157,8 @@ CASES = [
     case(lambda **k: L.GlobalMaxPooling3D(**k), (2, 2, 2, 2), wrong=(2, 2, 2)),
     case(lambda **k: L.GroupNormalization(2, **k), (3, 4), wrong=(4,)),
     case(lambda **k: L.GroupNormalization(-1, **k), (3, 4), note="instance"),
+    case(lambda **k: L.GroupQueryAttention(3, 4, 2, use_gate=True, **k), (3, 4), (5, 4), wrong=(4,)),
+    case(lambda **k: L.GroupQueryAttention(3, 2, 1, sliding_window=2, **k), (3, 4), (3, 4), note="window"),
     case(lambda **k: L.Identity(**k), (4,)),
     case(lambda **k: L.Lambda(cubed, **k), (4,)),
     case(lambda **k: L.LSTM(3, **k), (4, 2), wrong=(4,)),
@@ -151,7 +172,13 @@ CASES = [
     case(lambda **k: L.MaxPooling2D(2, strides=1, padding="same", **k), (3, 4, 2), note="overlapping"),
     case(lambda **k: L.MaxPooling3D(**k), (2, 4, 2, 1), wrong=(2, 4, 2)),
     case(lambda **k: L.Maximum(**k), (4,), (4,)),
+    case(lambda **k: L.Maxout(2, **k), (6,), wrong=(5,)),
+    case(lambda **k: L.Maxout(2, axis=1, **k), (4, 3), note="axis"),
     case(lambda **k: L.Minimum(**k), (4,), (4,)),
+    case(lambda **k: L.MultiHeadAttention(2, 3, **k), (3, 4), (5, 2), wrong=(4,)),
+    case(lambda **k: L.MultiHeadAttention(2, 3, value_dim=2, output_shape=(2, 3), **k), (3, 4), (3, 2), note="shapes"),
+    case(lambda **k: L.MultiHeadAttention(2, 3, use_gate=True, dropout=0.3, **k), (3, 4), (5, 2), (5, 3), note="gate"),
+    case(lambda **k: L.MultiHeadAttention(2, 2, attention_axes=-2, **k), (2, 3, 4), (2, 5, 4), wrong=(4,), note="axes"),
     case(lambda **k: L.Multiply(**k), (4,), (4,)),
     case(adapted, (3,)),
     case(lambda **k: L.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0], **k), (3,), note="given"),
@@ -161,6 +188,7 @@ CASES = [
     case(lambda **k: L.RNN([L.LSTMCell(3, dtype=k.get("dtype")), L.GRUCell(2, dtype=k.get("dtype"))], **k), (4, 2)),
     case(lambda **k: L.ReLU(max_value=1.5, negative_slope=0.1, **k), (4,)),
     case(lambda **k: L.RepeatVector(2, **k), (4,), wrong=(4, 3)),
+    case(lambda **k: L.ReversibleEmbedding(5, 3, **k), (4,), integers=5),
     case(lambda **k: L.Rescaling(2.0, offset=-1, **k), (4,)),
     case(lambda **k: L.Rescaling([1.0, 2.0, 3.0], **k), (2, 3), note="list"),
     case(lambda **k: L.Reshape((2, -1), **k), (4,), wrong=(3,)),
@@ -172,6 +200,8 @@ CASES = [
     case(lambda **k: L.SpatialDropout1D(0.3, **k), (4, 2), wrong=(4,)),
     case(lambda **k: L.SpatialDropout2D(0.3, **k), (4, 2, 2), wrong=(4, 2)),
     case(lambda **k: L.SpatialDropout3D(0.3, **k), (2, 2, 2, 2), wrong=(2, 2, 2)),
+    case(lambda **k: L.SpectralNormalization(L.Dense(3, dtype=k.get("dtype")), **k), (4,), wrong=()),
+    case(lambda **k: L.SpectralNormalization(L.Conv2D(2, 2, dtype=k.get("dtype")), **k), (3, 3, 1), note="image"),
     case(lambda **k: L.Subtract(**k), (4,), (4,)),
     case(lambda **k: L.TimeDistributed(L.Dense(2, dtype=k.get("dtype")), **k), (3, 4), wrong=(3,)),
     case(lambda **k: L.TorchModuleWrapper(torch.nn.Tanh(), **k), (4,)),
@@ -189,6 +219,17 @@ CASES = [
 ELSEWHERE = {"InputLayer", "TorchFunction", "Wrapper", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
 
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+
+
+# Layers that take their inputs one by one, and not as a list.
+ONE_BY_ONE = (L.GroupQueryAttention, L.MultiHeadAttention)
+
+
+def on(layer: Layer, inputs: Any, **settings: Any) -> Any:
+    """Call a layer on the inputs of its case."""
+    if isinstance(layer, ONE_BY_ONE):
+        return layer(*(inputs if isinstance(inputs, list) else [inputs, inputs]), **settings)
+    return layer(inputs, **settings)
 
 
 def randomized(layer: Layer) -> Layer:
@@ -209,8 +250,8 @@ def test_every_layer_has_a_case():
 @every
 def test_shapes_without_data_are_those_of_a_run(case):
     layer = case.layer()
-    found = layer(case.symbols())
-    out = layer(case.inputs())
+    found = on(layer, case.symbols())
+    out = on(layer, case.inputs())
     for symbol, tensor in zip(_flat(found), _flat(out), strict=True):
         assert symbol.shape == (None, *tensor.shape[1:])
         assert symbol.dtype == tensor.dtype
@@ -222,7 +263,7 @@ def test_gradient_equals_finite_differences(case):
     for training in [False, True] if case.trains else [False]:
         layer = case.layer(dtype="float64")
         inputs = case.inputs(torch.float64)
-        layer(inputs)
+        on(layer, inputs)
         randomized(layer)
         layer.train(training)
         leaves = [x.requires_grad_() for x in _flat(inputs) if x.is_floating_point()]
@@ -231,7 +272,7 @@ def test_gradient_equals_finite_differences(case):
             pytest.fail("nothing to differentiate")
 
         def run(*_, layer=layer, inputs=inputs):
-            return tuple(out for out in _flat(layer(inputs)) if out.is_floating_point())
+            return tuple(out for out in _flat(on(layer, inputs)) if out.is_floating_point())
 
         assert torch.autograd.gradcheck(run, (*leaves, *weights), nondet_tol=0)
 
@@ -253,9 +294,9 @@ def test_config_makes_an_equal_layer(case, function_for_lambda):
     assert config["name"] == "mine"
     again = type(layer).from_config(copy.copy(config))
     assert again.name == "mine"
-    again(case.symbols())
+    on(again, case.symbols())
     again.set_weights(layer.get_weights())
-    for one, other in zip(expected, _flat(again(inputs)), strict=True):
+    for one, other in zip(expected, _flat(on(again, inputs)), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     if not isinstance(layer, L.TorchModuleWrapper):
         assert json.dumps(_written(again), sort_keys=True) == json.dumps(_written(layer), sort_keys=True)
@@ -273,9 +314,9 @@ def test_written_config_makes_an_equal_layer(case, function_for_lambda):
     again = registry.deserialize_keras_object(json.loads(json.dumps(_written(layer))))
     assert type(again) is type(layer)
     if not again.built:
-        again(case.symbols())
+        on(again, case.symbols())
     again.set_weights(layer.get_weights())
-    for one, other in zip(expected, _flat(again(inputs)), strict=True):
+    for one, other in zip(expected, _flat(on(again, inputs)), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
@@ -286,11 +327,11 @@ def test_a_batch_of_one_and_a_batch_of_none(case):
     inputs = case.inputs()
     many = _flat(randomized_after(layer, inputs))
     first = [x[:1] for x in _flat(inputs)]
-    one = _flat(layer(first if len(first) > 1 else first[0]))
+    one = _flat(on(layer, first if len(first) > 1 else first[0]))
     for whole, single in zip(many, one, strict=True):
         torch.testing.assert_close(whole[:1], single, rtol=1e-5, atol=1e-6)
     empty = [x[:0] for x in _flat(inputs)]
-    none = _flat(layer(empty if len(empty) > 1 else empty[0]))
+    none = _flat(on(layer, empty if len(empty) > 1 else empty[0]))
     for whole, nothing in zip(many, none, strict=True):
         assert nothing.shape == (0, *whole.shape[1:])
 
@@ -300,7 +341,7 @@ def test_inference_repeats_itself(case):
     layer = case.layer()
     inputs = case.inputs()
     first = _flat(randomized_after(layer, inputs))
-    for one, other in zip(first, _flat(layer(inputs)), strict=True):
+    for one, other in zip(first, _flat(on(layer, inputs)), strict=True):
         assert torch.equal(one, other)
 
 
@@ -312,10 +353,28 @@ def test_mixed_precision(case):
     assert all(x.dtype is torch.bfloat16 for x in out if x.is_floating_point())
     assert all(weight.dtype is torch.float32 for weight in layer.weights if weight.is_floating_point())
     full = case.layer()
-    full(inputs)
+    on(full, inputs)
     full.set_weights(layer.get_weights())
-    for low, high in zip(out, _flat(full(inputs)), strict=True):
+    for low, high in zip(out, _flat(on(full, inputs)), strict=True):
         torch.testing.assert_close(low.float(), high.float(), rtol=0.05, atol=0.1)
+
+
+@every
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float16", "float64"])
+def test_training_in_every_precision(case, policy):
+    layer = case.layer(dtype=policy)
+    inputs = case.inputs()
+    found = _flat(on(layer, case.symbols()))
+    leaves = [x.requires_grad_() for x in _flat(inputs) if x.is_floating_point()]
+    out = _flat(on(layer, inputs, training=True))
+    assert [x.dtype for x in out] == [x.dtype for x in found]
+    assert all(str(x.dtype) == f"torch.{layer.compute_dtype}" for x in out if x.is_floating_point())
+    weights = [weight for weight in layer.weights if weight.requires_grad]
+    assert all(str(weight.dtype) == f"torch.{layer.variable_dtype}" for weight in weights)
+    total = sum(x.float().sum() for x in out if x.is_floating_point())
+    for weight, gradient in zip([*leaves, *weights], torch.autograd.grad(total, [*leaves, *weights]), strict=True):
+        assert gradient.dtype == weight.dtype
+        assert torch.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if one.wrong is not None], ids=lambda case: case.id)
@@ -324,9 +383,9 @@ def test_a_wrong_shape_is_refused_with_words(case):
         (case.layer(name="mine"), torch.zeros(SAMPLES, *case.wrong)),
         (case.layer(name="mine"), L.Input(case.wrong)),
     ):
-        layer(case.symbols())
+        on(layer, case.symbols())
         with pytest.raises(ValueError) as caught:
-            layer(wrong)
+            on(layer, wrong)
         lines = str(caught.value).split("\n")
         assert len(lines) == 3, caught.value
         assert f"{type(layer).__name__} 'mine'" in lines[0]
@@ -344,7 +403,7 @@ def test_copies_are_equal_and_apart(case, again):
     inputs = case.inputs()
     expected = _flat(randomized_after(layer, inputs))
     other = again(layer)
-    for one, two in zip(expected, _flat(other(inputs)), strict=True):
+    for one, two in zip(expected, _flat(on(other, inputs)), strict=True):
         assert torch.equal(one, two)
     for mine, theirs in zip(layer.weights, other.weights, strict=True):
         assert mine.data_ptr() != theirs.data_ptr()
@@ -355,16 +414,16 @@ def test_state_dict_round_trip(case):
     layer, other = case.layer(), case.layer()
     inputs = case.inputs()
     expected = _flat(randomized_after(layer, inputs))
-    other(inputs)
+    on(other, inputs)
     other.load_state_dict(layer.state_dict())
-    for one, two in zip(expected, _flat(other(inputs)), strict=True):
+    for one, two in zip(expected, _flat(on(other, inputs)), strict=True):
         assert torch.equal(one, two)
 
 
 @every
 def test_frozen_layers_have_nothing_to_train(case):
     layer = case.layer(trainable=False)
-    layer(case.inputs())
+    on(layer, case.inputs())
     assert layer.trainable_weights == []
     layer.trainable = True
     assert all(w.requires_grad for w in layer.weights if getattr(w, "_own_trainable", False))
@@ -372,8 +431,8 @@ def test_frozen_layers_have_nothing_to_train(case):
 
 def randomized_after(layer: Layer, inputs: Any) -> Any:
     """Build the layer on `inputs`, give it random weights and return its output."""
-    layer(inputs)
-    return randomized(layer)(inputs)
+    on(layer, inputs)
+    return on(randomized(layer), inputs)
 
 
 def _written(layer: Layer) -> Any:

@@ -178,3 +178,18 @@ def test_gradients_through_batch_normalization_by_functional_call():
     found = torch.func.grad(lambda some: torch.func.functional_call(layer, some, (x,)).square().sum())(named)
     assert found["gamma"].abs().sum() > 0
     assert found["moving_mean"].abs().sum() == 0
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 3), (2, 3, 2, 3)])
+def test_group_normalization_of_images_that_need_no_gradient(shape):
+    """As the first layer, or behind frozen ones: torch reads memory that is not there if channels come last."""
+    layer = L.GroupNormalization(groups=3)
+    x = torch.randn(8, *shape)
+    weights = torch.randn(8, *shape)
+    for _ in range(20):
+        (layer(x) * weights).sum().backward()
+        layer.zero_grad()
+    (layer(x) * weights).sum().backward()
+    centred = x - x.mean(tuple(range(1, x.dim() - 1)), keepdim=True)
+    normal = centred / (centred.square().mean(tuple(range(1, x.dim() - 1)), keepdim=True) + 1e-3).sqrt()
+    torch.testing.assert_close(layer.gamma.grad, (normal * weights).flatten(0, -2).sum(0), rtol=1e-4, atol=1e-4)

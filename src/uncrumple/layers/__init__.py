@@ -5,6 +5,15 @@ from typing import Any
 from uncrumple.core import registry
 from uncrumple.core.errors import answer_misspellings
 from uncrumple.layers.activation_layers import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from uncrumple.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
+from uncrumple.layers.attention import AdditiveAttention, Attention, GroupedQueryAttention, MultiHeadAttention
 from uncrumple.layers.base import Layer
 from uncrumple.layers.batch_normalization import BatchNormalization
 from uncrumple.layers.convolution import Conv1D, Conv2D, Conv3D
@@ -12,6 +21,7 @@ from uncrumple.layers.convolution_depthwise import DepthwiseConv1D, DepthwiseCon
 from uncrumple.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from uncrumple.layers.core import Identity, Lambda
 from uncrumple.layers.dense import Dense
+from uncrumple.layers.einsum_dense import EinsumDense
 from uncrumple.layers.embedding import Embedding
 from uncrumple.layers.global_pooling import (
     GlobalAveragePooling1D,
@@ -30,6 +40,7 @@ from uncrumple.layers.layer_normalization import (
     UnitNormalization,
 )
 from uncrumple.layers.masking import Masking
+from uncrumple.layers.maxout import Maxout
 from uncrumple.layers.merging import (
     Add,
     Average,
@@ -71,6 +82,9 @@ from uncrumple.layers.recurrent import (
     LSTM,
     RNN,
     Bidirectional,
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
     GRUCell,
     LSTMCell,
     SimpleRNN,
@@ -88,6 +102,9 @@ from uncrumple.layers.regularization import (
     SpatialDropout3D,
 )
 from uncrumple.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from uncrumple.layers.reversible_embedding import ReversibleEmbedding
+from uncrumple.layers.serialization import deserialize, serialize
+from uncrumple.layers.spectral_normalization import SpectralNormalization
 from uncrumple.layers.symbolic import SymbolicTensor
 from uncrumple.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from uncrumple.layers.wrappers import TimeDistributed, TorchModuleWrapper, Wrapper
@@ -104,8 +121,12 @@ _LAYERS = [
     *(TorchFunction, TorchModuleWrapper, UnitNormalization, UpSampling1D, UpSampling2D, UpSampling3D, Wrapper),
     *(ZeroPadding1D, ZeroPadding2D, ZeroPadding3D),
     *(Bidirectional, Embedding, GRU, GRUCell, LSTM, LSTMCell, Masking, RNN, SimpleRNN, SimpleRNNCell, StackedRNNCells),
+    *(AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D),
+    *(AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, Maxout, SpectralNormalization),
+    *(AdditiveAttention, Attention, EinsumDense, GroupedQueryAttention, MultiHeadAttention, ReversibleEmbedding),
 ]
 registry.add_builtins("layers", _LAYERS)
+registry.add_builtins("layers", [Maxout], module="uncrumple.layers")  # files must not name it as one of Keras 3's
 
 # Keras's other names for some of them.
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
@@ -124,15 +145,16 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
 )
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 
+GroupQueryAttention = GroupedQueryAttention
 KerasTensor = SymbolicTensor
 
 _OTHERS: list[Any] = [Input, InputSpec, Layer]
-_FUNCTIONS: list[Any] = [add, average, concatenate, dot, maximum, minimum, multiply, subtract]
+_FUNCTIONS: list[Any] = [add, average, concatenate, deserialize, dot, maximum, minimum, multiply, serialize, subtract]
 _ALIASES = [
     *("AvgPool1D", "AvgPool2D", "AvgPool3D", "MaxPool1D", "MaxPool2D", "MaxPool3D"),
     *("GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D"),
     *("GlobalMaxPool3D", "Convolution1D", "Convolution2D", "Convolution3D", "Convolution1DTranspose"),
-    "KerasTensor",
+    *("GroupQueryAttention", "KerasTensor"),
     *("Convolution2DTranspose", "Convolution3DTranspose", "SeparableConvolution1D", "SeparableConvolution2D"),
 ]
 __all__ = sorted([thing.__name__ for thing in (*_LAYERS, *_OTHERS, *_FUNCTIONS)] + _ALIASES)

@@ -28,6 +28,8 @@ def _not_negative(owner: str, argument: str, value: Any, example: float) -> floa
 class Activation(Layer):
     """Applies an activation to every number.
 
+    output = activation(inputs), number by number (or along the last axis, for softmax).
+
     Args:
         activation: Name or function.
 

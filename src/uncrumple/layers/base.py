@@ -20,14 +20,14 @@ import numpy as np
 import torch
 
 from uncrumple import regularizers
-from uncrumple.core import naming, registry, tree
+from uncrumple.core import naming, own_values, registry, tree
 from uncrumple.core.arguments import check_arguments
 from uncrumple.core.dtypes import get_policy
 from uncrumple.core.errors import explain, unknown_argument, warn
 from uncrumple.core.variable import Variable
 from uncrumple.layers import failures, symbolic
 from uncrumple.layers.input_spec import check_inputs
-from uncrumple.layers.shapes import as_tuples, masks_of, shape_of, symbols
+from uncrumple.layers.shapes import as_tuples, has_used_mask, masks_by_name, masks_of, shape_of, symbols, use_masks
 from uncrumple.layers.weights import WeightHolder, calls
 
 _BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "name", "input_shape", "input_dim")
@@ -35,6 +35,8 @@ _BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "na
 
 class Layer(WeightHolder):
     """The base of every layer: weights, made in `build`, and mathematics, in `call`.
+
+    output = call(inputs), after build(input_shape) has been run once.
 
     Write your own by overriding `__init__` (settings), `build(input_shape)`
     (weights, through `add_weight`) and `call(inputs)`. `call` may take
@@ -50,6 +52,8 @@ class Layer(WeightHolder):
         name: Must differ from the other layers' of a model; by default the
             class name in snake case with a counter.
 
+    Shapes: whatever `call` makes of them; the first axis is the samples.
+
     Example:
         >>> class Scale(Layer):
         ...     def build(self, input_shape):
@@ -63,7 +67,9 @@ class Layer(WeightHolder):
     # What calls this layer's `call` passes on; found once per class.
     _takes_training = False
     _takes_mask = False
+    _takes_masks: tuple[str, ...] = ()
     _build_parameters: tuple[str, ...] = ()
+    _build_required: frozenset[str] = frozenset()
     _keras_module: str
 
     # What a built-in layer's constructor takes; None for a user's own layers.
@@ -91,14 +97,16 @@ class Layer(WeightHolder):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _built_once(cls.__dict__["build"])  # type: ignore[method-assign]
-            build_names = [p.name for p in _parameters_of(cls.__dict__["build"]) if p.kind is not p.VAR_KEYWORD]
-            cls._build_parameters = tuple(build_names)
+            build_parameters = [p for p in _parameters_of(cls.__dict__["build"]) if p.kind is not p.VAR_KEYWORD]
+            cls._build_parameters = tuple(p.name for p in build_parameters)
+            cls._build_required = frozenset(p.name for p in build_parameters if p.default is p.empty)
         if "call" in cls.__dict__:
             parameters = _parameters_of(cls.call)
             names = {parameter.name for parameter in parameters}
             anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
             cls._takes_training = "training" in names
             cls._takes_mask = "mask" in names
+            cls._takes_masks = tuple(p.name for p in parameters if f"{p.name}_mask" in names)
             cls._call_parameters = tuple(p.name for p in parameters)
             cls._takes_anything = anything
         cls._known_arguments = None
@@ -166,6 +174,8 @@ class Layer(WeightHolder):
             raise AttributeError(failures.init_first(self))
         if self._losses and not calls.inside:
             self._clear_losses()
+        if not args and kwargs and self._call_parameters and self._call_parameters[0] in kwargs:
+            args = (kwargs.pop(self._call_parameters[0]),)  # the first input by its name: layer(inputs=x)
         try:
             if len(args) == 1 and not kwargs and self.built and type(args[0]) is torch.Tensor:
                 if self.input_spec is not None:
@@ -208,9 +218,13 @@ class Layer(WeightHolder):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What `torch.nn.Module` calls: cast, hand over `training` and `mask`, run `call`."""
-        mask = None
+        mask, used = None, False
         if args:
             first = args[0]
+            if self._takes_masks:
+                kwargs.update(masks_by_name(self, args, kwargs))
+            if kwargs and self.autocast:
+                kwargs = self._cast(kwargs)
             if isinstance(first, torch.Tensor):
                 mask = getattr(first, "_keras_mask", None)
                 if self.autocast and first.dtype is not self._compute_in and first.is_floating_point():
@@ -219,8 +233,10 @@ class Layer(WeightHolder):
                 mask = masks_of(first)
             if len(args) > 1 or not isinstance(first, torch.Tensor):
                 args = self._cast(args)
-            if mask is not None and self._takes_mask and kwargs.get("mask") is None:
-                kwargs["mask"] = mask
+            if mask is not None:
+                used = self._has_used_mask(first)
+                if self._takes_mask and kwargs.get("mask") is None and _is_alone(args, kwargs):
+                    kwargs["mask"] = mask if isinstance(first, torch.Tensor) else masks_of(first, used=False)
         if self._takes_training and kwargs.get("training") is None:
             kwargs["training"] = self.training
         if self._cast_weights_to is not None and self.autocast:
@@ -233,10 +249,13 @@ class Layer(WeightHolder):
             outputs = self.call(*args, **kwargs)
         if mask is not None or self._makes_mask:
             self._pass_mask(args[0], mask if kwargs.get("mask") is None else kwargs["mask"], outputs)
+            if used:
+                use_masks(outputs)
         if self.activity_regularizer is not None:
             for one in tree.flatten(outputs):
                 if isinstance(one, torch.Tensor):
-                    self.add_loss(self.activity_regularizer(one) / one.shape[0])
+                    where = f"the output of {self._label}"
+                    self.add_loss(own_values.penalty(self.activity_regularizer, one, where) / one.shape[0])
         return outputs
 
     # A layer that makes a mask out of nothing (Embedding, Masking) says so.
@@ -246,9 +265,13 @@ class Layer(WeightHolder):
         """Return the mask of the output; by default that of the input."""
         return previous_mask
 
+    def _has_used_mask(self, inputs: Any) -> bool:
+        """Return whether attention has used up a mask that this layer passes on: see `use_masks`."""
+        return not self._takes_mask and any(has_used_mask(leaf) for leaf in tree.flatten(inputs))
+
     def _pass_mask(self, inputs: Any, mask: Any, outputs: Any) -> None:
         if not self.supports_masking and not self._makes_mask:
-            if not symbolic.state.active and not self._takes_mask:
+            if not symbolic.state.active and not self._takes_mask and not self._has_used_mask(inputs):
                 warn(
                     f"{self._label} got an input with a mask, and does not support masking.",
                     "Expected layers that pass a mask on; from here every step counts, padded ones too.",
@@ -273,6 +296,8 @@ class Layer(WeightHolder):
                 made = leaf.to(kind)
                 if hasattr(leaf, "_keras_mask"):
                     made._keras_mask = leaf._keras_mask  # type: ignore[attr-defined]
+                    if has_used_mask(leaf):
+                        use_masks(made)
                 return made
             return leaf
 
@@ -310,8 +335,9 @@ class Layer(WeightHolder):
         if args and self.input_spec is not None:
             check_inputs(self, [shape_of(x) if isinstance(x, torch.Tensor) else None for x in tree.flatten(args[0])])
         by_name = {f"{name}_shape": shape for name, shape in shapes.items()}
-        if len(names) > 1 and all(name in by_name for name in names):
-            self.build(**{name: by_name[name] for name in names})
+        given = {name: by_name[name] for name in names if name in by_name}
+        if len(names) > 1 and given and self._build_required <= given.keys():
+            self.build(**given)
         elif shapes:
             self.build(next(iter(shapes.values())))
         else:
@@ -491,6 +517,15 @@ class Layer(WeightHolder):
 
 def _parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+
+
+def _is_alone(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Return whether no argument but the first holds tensors.
+
+    Beside others, as in `LSTM(4)(x, initial_state=states)`, Keras does not hand over the mask of the first by itself.
+    """
+    others = [*args[1:], *[value for value in kwargs.values() if value is not None and value is not True]]
+    return not any(isinstance(leaf, torch.Tensor) for leaf in tree.flatten(others))
 
 
 def _built_once(build: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.kernels.normalization import After, Averages, batch_normalize, normalize, takes_normalization
 from uncrumple.layers import symbolic
 from uncrumple.layers.base import Layer
 from uncrumple.layers.checks import share
@@ -137,6 +139,10 @@ class BatchNormalization(Layer):
         return self.add_weight(name=name, shape=(channels,), initializer=initializer, trainable=False, autocast=False)
 
     def call(self, inputs: torch.Tensor, training: bool = False, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if mask is None:
+            found = self.call_and_go_on(inputs, training)
+            if found is not None:
+                return found
         # Half precision overflows in squares; statistics are kept in the weights' type anyway.
         x = inputs if inputs.dtype in (torch.float32, torch.float64) else inputs.to(torch.float32)
         shape = x.shape
@@ -157,6 +163,35 @@ class BatchNormalization(Layer):
         elif self._channel_axis != 1:
             x = x.movedim(1, self._channel_axis)
         return x if x.dtype is self._compute_in else x.to(self._compute_in)
+
+    def call_and_go_on(
+        self,
+        inputs: torch.Tensor,
+        training: bool,
+        shortcut: torch.Tensor | None = None,
+        after: Callable[[], After] = After,
+    ) -> torch.Tensor | None:
+        """Return what `call` gives with a shortcut added and what follows, by one kernel; None where it cannot be.
+
+        `after` is asked only if it can.
+        """
+        if self.renorm or symbolic.state.active or self._channel_axis != inputs.dim() - 1:
+            return None
+        if inputs.dtype is not self._compute_in:
+            return None
+        gamma, beta = self.gamma, self.beta
+        # (`.data`: autograd keeps hold of what it is given, and must not take the update for a mistake.)
+        mean, variance = self._average("moving_mean").data, self._average("moving_variance").data
+        averages = Averages(mean, variance, self.momentum)
+        if not takes_normalization(inputs, gamma, beta, averages, shortcut):
+            return None
+        if training and self._trainable:
+            return batch_normalize(inputs, gamma, beta, averages, self.epsilon, shortcut, after())
+        if torch.is_grad_enabled() and any(
+            one is not None and one.requires_grad for one in (inputs, gamma, beta, shortcut)
+        ):
+            return None
+        return normalize(inputs, gamma, beta, averages, self.epsilon, shortcut, after())
 
     def _normalized_by_batch(self, x: torch.Tensor, mask: Any, last: bool, shape: Any) -> torch.Tensor:
         """Return `x`, with channels on axis 1, normalized by its own statistics, and move the averages."""

@@ -78,6 +78,15 @@ def sizes(owner: str, argument: str, value: Any, count: int, *, minimum: int = 1
     return tuple(int(part) for part in parts)
 
 
+def refuse_unavailable(owner: str, fix: str, **settings: Any) -> None:
+    """Raise if one of Keras's settings that there is nothing for here has been given; None is fine."""
+    for argument, value in settings.items():
+        if value is not None:
+            raise ValueError(
+                explain(f"{owner} got {argument}={value!r}.", f"Expected {argument}=None: this is not available.", fix)
+            )
+
+
 def data_format(owner: str, value: Any) -> str:
     """Return the order of axes; None means channels last."""
     return one_of(owner, "data_format", value or "channels_last", ("channels_last", "channels_first"))

@@ -28,17 +28,6 @@ class SpatialConvolution(Spatial):
         # The smallest input that leaves an output.
         self._needed = [(size - 1) * hole + 1 for size, hole in zip(self.kernel_size, self.dilation_rate)]
 
-    def _refuse_strides_with_dilation(self) -> None:
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            owner = type(self).__name__
-            raise ValueError(
-                explain(
-                    f"{owner} got strides={self.strides} and dilation_rate={self.dilation_rate}.",
-                    "Expected one of them to be 1.",
-                    f"{owner}(..., strides={self.strides}), without dilation_rate",
-                )
-            )
-
     def _set_activation(self, activation: Any) -> None:
         self.activation = activations.get(activation)
         # Where nothing else needs the sum, the rectifier works in place.
@@ -89,6 +78,18 @@ def padding_name(owner: str, value: Any, *, causal: bool = False) -> str:
     return one_of(owner, "padding", value.lower() if isinstance(value, str) else value, known)
 
 
+def refuse_strides_with_dilation(owner: str, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> None:
+    """Raise if both differ from 1, in the name of `owner`."""
+    if max(strides) > 1 and max(dilation_rate) > 1:
+        raise ValueError(
+            explain(
+                f"{owner} got strides={strides} and dilation_rate={dilation_rate}.",
+                "Expected one of them to be 1.",
+                f"{owner}(..., strides={strides}), without dilation_rate",
+            )
+        )
+
+
 class _Convolution(SpatialConvolution):
     """One, two or three axes; the classes below say which."""
 
@@ -116,7 +117,7 @@ class _Convolution(SpatialConvolution):
         owner = type(self).__name__
         self.filters = whole_number(owner, "filters", filters)
         self._set_kernel(kernel_size, strides, padding, dilation_rate, data_format)
-        self._refuse_strides_with_dilation()
+        refuse_strides_with_dilation(owner, self.strides, self.dilation_rate)
         self.groups = whole_number(owner, "groups", groups, example=1)
         if self.filters % self.groups:
             raise ValueError(
@@ -155,20 +156,35 @@ class _Convolution(SpatialConvolution):
         self._add_bias(self.filters)
         self.input_spec = self._spec(channels)
 
+    def convolution_op(self, inputs: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        """Return the convolution without bias and activation; a subclass may compute another one."""
+        return self._convolve(inputs, kernel, None, relu=False)
+
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        kernel = self.kernel
-        outputs = convolve(
-            self._ready(inputs, kernel),
+        kernel, bias = self.kernel, self.bias
+        inputs = self._ready(inputs, kernel)
+        if type(self).convolution_op is not _Convolution.convolution_op:
+            outputs = self.convolution_op(inputs, kernel)
+            if bias is not None:
+                outputs = outputs + (bias if self._channels_last else bias.reshape(-1, *(1,) * self.rank))
+            return self.activation(outputs)
+        outputs = self._convolve(inputs, kernel, bias, relu=self._rectifies)
+        return self.activation(outputs) if self._activates else outputs
+
+    def _convolve(
+        self, inputs: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None, relu: bool
+    ) -> torch.Tensor:
+        return convolve(
+            inputs,
             kernel,
-            self.bias,
+            bias,
             strides=self.strides,
             dilation=self.dilation_rate,
             padding=self.padding,
             groups=self.groups,
             channels_last=self._channels_last,
-            relu=self._rectifies,
+            relu=relu,
         )
-        return self.activation(outputs) if self._activates else outputs
 
     def get_config(self) -> dict[str, Any]:
         return {

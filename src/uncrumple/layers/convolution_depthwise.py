@@ -83,6 +83,9 @@ class _Depthwise(SpatialConvolution):
 class DepthwiseConv1D(_Depthwise):
     """Slides kernels along each channel of a sequence on its own; channels are not mixed.
 
+    output[t, c * depth_multiplier + m] = sum over i of inputs[t * strides + i, c] * kernel[i, c,
+    m].
+
     Args:
         kernel_size: Number of steps that a kernel sees.
         strides: Steps from one place of the kernel to the next.
@@ -238,6 +241,11 @@ class _Separable(SpatialConvolution):
 
 class SeparableConv1D(_Separable):
     """Slides kernels along each channel of a sequence on its own, then mixes the channels step by step.
+
+    output = pointwise(depthwise(inputs)): a `DepthwiseConv1D`, then a `Conv1D` of kernel size 1,
+    then bias and activation.
+
+    Source: Chollet, "Xception", 2017, arXiv:1610.02357.
 
     Args:
         filters: Number of output channels.

@@ -10,7 +10,7 @@ from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain
 from uncrumple.kernels.convolution import convolve_transposed
 from uncrumple.layers.checks import sizes, whole_number
-from uncrumple.layers.convolution import SpatialConvolution
+from uncrumple.layers.convolution import SpatialConvolution, refuse_strides_with_dilation
 
 
 class _TransposedConvolution(SpatialConvolution):
@@ -38,7 +38,7 @@ class _TransposedConvolution(SpatialConvolution):
         owner = type(self).__name__
         self.filters = whole_number(owner, "filters", filters)
         self._set_kernel(kernel_size, strides, padding, dilation_rate, data_format)
-        self._refuse_strides_with_dilation()
+        refuse_strides_with_dilation(owner, self.strides, self.dilation_rate)
         self.output_padding = None
         if output_padding is not None:
             self.output_padding = sizes(owner, "output_padding", output_padding, self.rank, minimum=0)
@@ -99,6 +99,10 @@ class _TransposedConvolution(SpatialConvolution):
 
 class Conv1DTranspose(_TransposedConvolution):
     """Lengthens a sequence: each step is spread through a kernel, and what overlaps is added up.
+
+    output[t] = bias + sum of inputs[s] @ kernel[i].T over all s and i with s * strides + i = t.
+
+    Source: Zeiler et al., "Deconvolutional networks", 2010.
 
     Args:
         filters: Number of output channels.
@@ -163,6 +167,9 @@ class Conv2DTranspose(_TransposedConvolution):
 
 class Conv3DTranspose(_TransposedConvolution):
     """Enlarges a volume, as `Conv2DTranspose` does an image.
+
+    output[t] = bias + sum of inputs[s] @ kernel[i].T over all cells s and places i of the kernel
+    with s * strides + i = t.
 
     Args:
         filters: Number of output channels.

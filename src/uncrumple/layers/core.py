@@ -18,6 +18,8 @@ from uncrumple.layers.shapes import shape_of
 class Identity(Layer):
     """Passes its input on unchanged.
 
+    output = inputs.
+
     Shapes: the output has the shape of the input.
 
     Example:
@@ -36,6 +38,8 @@ class Identity(Layer):
 
 class Lambda(Layer):
     """Makes a layer of a Python function of a tensor.
+
+    output = function(inputs, **arguments).
 
     A model with a lambda in it cannot be saved, because files must not carry
     code: use a named function, or a `Layer` of your own.
@@ -113,8 +117,8 @@ class Lambda(Layer):
                 )
             )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "function": self.function, "arguments": self.arguments}

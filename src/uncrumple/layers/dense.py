@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from uncrumple import activations, constraints, initializers, regularizers
+from uncrumple.kernels.dense import multiply_add
 from uncrumple.layers.base import Layer
-from uncrumple.layers.checks import whole_number
+from uncrumple.layers.checks import refuse_unavailable, whole_number
 from uncrumple.layers.input_spec import InputSpec
 
 
@@ -25,6 +25,7 @@ class Dense(Layer):
         kernel_initializer, bias_initializer: First values; Glorot uniform and zeros.
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties added to the loss.
         kernel_constraint, bias_constraint: Applied after every update.
+        lora_rank, lora_alpha, quantization_config: Not available; must be None.
         name, dtype, trainable: As for every `Layer`.
 
     Input shape: (samples, ..., features).
@@ -50,9 +51,19 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        refuse_unavailable(
+            "Dense",
+            f"Dense({units})",
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            quantization_config=quantization_config,
+        )
         self.units = whole_number("Dense", "units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -89,12 +100,9 @@ class Dense(Layer):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if not inputs.is_floating_point():
             inputs = inputs.to(self._compute_in)
-        # (..., features) -> (..., units); for two axes addmm spares a transpose and its gradient
-        bias = self.bias
-        if bias is not None and inputs.dim() == 2:
-            outputs = torch.addmm(bias, inputs, self.kernel)
-        else:
-            outputs = functional.linear(inputs, self.kernel.t(), bias)
+        if self.activation is activations.relu:
+            return multiply_add(inputs, self.kernel, self.bias, relu=True)
+        outputs = multiply_add(inputs, self.kernel, self.bias)
         return self.activation(outputs) if self._activates else outputs
 
     def explain_input(self, shape: Any) -> str:
@@ -124,7 +132,3 @@ class Dense(Layer):
             "bias_constraint": self.bias_constraint,
             "quantization_config": None,
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        return super().from_config({key: value for key, value in config.items() if key != "quantization_config"})

@@ -12,7 +12,7 @@ from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import UncrumpleWarning, explain
 from uncrumple.kernels.embedding import embedding
 from uncrumple.layers.base import Layer
-from uncrumple.layers.checks import whole_number
+from uncrumple.layers.checks import refuse_unavailable, whole_number
 
 
 class Embedding(Layer):
@@ -62,19 +62,13 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = whole_number("Embedding", "input_dim", input_dim, example=1000)
         self.output_dim = whole_number("Embedding", "output_dim", output_dim, example=64)
-        for argument, value in (
-            ("lora_rank", lora_rank),
-            ("lora_alpha", lora_alpha),
-            ("quantization_config", quantization_config),
-        ):
-            if value is not None:
-                raise ValueError(
-                    explain(
-                        f"Embedding got {argument}={value!r}.",
-                        f"Expected {argument}=None: this is not available.",
-                        f"Embedding({input_dim}, {output_dim})",
-                    )
-                )
+        refuse_unavailable(
+            type(self).__name__,
+            f"Embedding({input_dim}, {output_dim})",
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            quantization_config=quantization_config,
+        )
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -108,7 +102,7 @@ class Embedding(Layer):
 
     def _out_of_range(self, inputs: torch.Tensor) -> IndexError:
         low, high = int(inputs.min()), int(inputs.max())
-        fix = f"Embedding(input_dim={high + 1}, output_dim={self.output_dim}): the largest number plus 1"
+        fix = f"{type(self).__name__}(input_dim={high + 1}, output_dim={self.output_dim}): the largest number plus 1"
         if low < 0:
             fix = "number the tokens from 0; -1 or the like needs a number of its own"
         return IndexError(
@@ -119,7 +113,7 @@ class Embedding(Layer):
             )
         )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return True wherever the input is not 0, if `mask_zero`."""
         if not self.mask_zero:
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import linecache
 import numbers
 import re
 import sys
@@ -16,48 +15,13 @@ from typing import Any
 
 import torch
 
-from uncrumple.core import tree
-from uncrumple.core.errors import explain
+from uncrumple.core import own_parts, tree
+from uncrumple.core.errors import explain, unknown_argument
 from uncrumple.core.naming import to_snake_case
 from uncrumple.layers import symbolic
 from uncrumple.layers.shapes import shape_of
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
-_TORCH = str(Path(torch.__file__).resolve().parent)
-
-# Errors that mistakes lead to, and what they are raised as; others (a lack of memory, a class
-# of the user's own) are left as they are. A KeyError would put its text in quotes.
-_TYPES: dict[type, type] = {
-    RuntimeError: ValueError,
-    KeyError: ValueError,
-    UnboundLocalError: NameError,
-    **{kind: kind for kind in (ValueError, TypeError, IndexError, AttributeError, NameError)},
-    **{kind: kind for kind in (ZeroDivisionError, NotImplementedError)},
-}
-# Torch's words for shapes that do not fit, and ours.
-_IN_WORDS = (
-    (
-        r".*shapes cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\).*",
-        r"a matrix product needs equal inner sizes, and got \1 and \2",
-    ),
-    (
-        r"The size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\) at non-singleton dimension (\d+).*",
-        r"sizes \1 and \2 do not match on axis \3",
-    ),
-    (r"shape '\[(.*)\]' is invalid for input of size (\d+)", r"\2 numbers do not fill the shape (\1)"),
-    (
-        r"Dimension out of range \(expected to be in range of \[-(\d+), -?\d+\], but got (-?\d+)\)",
-        r"there is no axis \2, the tensor has \1",
-    ),
-    (
-        r"Given groups=.*, expected input\[.*\] to have (\d+) channels, but got (\d+) channels instead",
-        r"the convolution takes \1 channels, and got \2",
-    ),
-    (
-        r"Can't call numpy\(\) on Tensor that requires grad.*",
-        r"NumPy was used on a tensor, and gradients cannot pass through NumPy",
-    ),
-)
 
 
 def explained(layer: Any, error: Exception, args: Any) -> Exception | None:
@@ -71,12 +35,13 @@ def explained(layer: Any, error: Exception, args: Any) -> Exception | None:
     Returns:
         The new error, with the traceback of the old; None if `error` says what it has to say already.
     """
-    if symbolic.is_explained(error) or type(error) not in _TYPES or _is_raised_by_user(error):
+    if own_parts.is_explained(error) or own_parts.is_of_the_machine(error):
         return None
-    if any(word in str(error) for word in ("CUDA", "cuDNN", "CUBLAS", "NCCL", "MPS")):
-        return None  # the machine's, not the layer's
     layer, args, building = _innermost(layer, error, args)
-    kind = _TYPES[type(error)]
+    if type(error) not in own_parts.TYPES or own_parts.is_raised_by_user(error):
+        own_parts.add_note(error, _note(layer, error, args, building))
+        return None
+    kind = own_parts.TYPES[type(error)]
     text = _about_a_signature(layer, str(error)) or _about_shapes(layer, error, args, building)
     return kind(text).with_traceback(error.__traceback__)
 
@@ -90,6 +55,9 @@ def _about_shapes(layer: Any, error: Exception, args: Any, building: bool) -> st
     shapes = [str(shape_of(leaf)) for leaf in tree.flatten(args) if isinstance(leaf, torch.Tensor)]
     on = f" on an input of shape {shapes[0]}" if len(shapes) == 1 else f" on inputs of shapes {_and(shapes)}"
     doing = "failed in build()" if building else "failed"
+    function = None if building else own_parts.own_function(layer)
+    if function is not None and own_parts.ran(error, function):
+        doing = f"failed in its function '{function.__name__}'"
     what = in_words(error)
     if type(error) in (RuntimeError, ValueError, IndexError):
         weights = [f"{weight.name} {tuple(weight.shape)}" for weight in layer._own_variables]
@@ -109,16 +77,23 @@ def _about_shapes(layer: Any, error: Exception, args: Any, building: bool) -> st
 
 def in_words(error: Exception) -> str:
     """Return the first line of an error, with torch's words for shapes replaced by plainer ones."""
-    message = (str(error).strip().split("\n")[0] or type(error).__name__).rstrip(".")
-    if isinstance(error, KeyError):
-        return f"there is no {message}"
-    for theirs, ours in _IN_WORDS:
-        if re.match(theirs, message):
-            said = re.sub(theirs, ours, message)
-            if "do not fill" in said and symbolic.state.trying:
-                said += f" (tried with {symbolic.BATCH_SIZES[0]} samples)"
-            return said
-    return message
+    said = own_parts.in_words(error)
+    if "do not fill" in said and symbolic.state.trying:
+        said += f" (tried with {symbolic.BATCH_SIZES[0]} samples)"
+    return said
+
+
+def _note(layer: Any, error: Exception, args: Any, building: bool) -> str:
+    """Return what stands under an error that the code of a layer raised on purpose."""
+    shapes = [str(shape_of(leaf)) for leaf in tree.flatten(args) if isinstance(leaf, torch.Tensor)]
+    method = "build" if building else "call"
+    return explain(
+        f"{layer._label} raised this in {method}(), on {'shape' if len(shapes) == 1 else 'shapes'} {_and(shapes)}."
+        if shapes
+        else f"{layer._label} raised this in {method}().",
+        f"Expected {method}() to run without an error.",
+        line_of_the_user(error) or f"{layer.name} is where to look",
+    )
 
 
 def _about_a_signature(layer: Any, message: str) -> str | None:
@@ -136,6 +111,9 @@ def _about_a_signature(layer: Any, message: str) -> str | None:
             "Expected call() to take all inputs as one: a list, a tuple or a dict.",
             "def call(self, inputs): x, y = inputs",
         )
+    found = re.search(r"(?:^|\.)call\(\) got an unexpected keyword argument '(\w+)'", message)
+    if found is not None and found[1] not in layer._call_parameters:
+        return unknown_argument(layer._label, found[1], layer._call_parameters)
     found = re.search(r"(?:^|\.)(build|call)\(\) takes (\d+) positional arguments? but (\d+) w", message)
     if found is None:
         return None
@@ -187,11 +165,6 @@ def _frames_above() -> Iterator[tuple[FrameType, int]]:
         frame = frame.f_back
 
 
-def _is_users(frame: FrameType) -> bool:
-    name = frame.f_code.co_filename
-    return not name.startswith((_PACKAGE, _TORCH, "<frozen")) and "site-packages" not in name
-
-
 def line_of_the_user(error: BaseException, *, above: bool = False) -> str | None:
     """Return where in the user's own code an error came about, with the source; None if that cannot be read.
 
@@ -199,23 +172,7 @@ def line_of_the_user(error: BaseException, *, above: bool = False) -> str | None
         error: The error.
         above: Look at what led here instead: where a layer that the user did not write was called.
     """
-    frames = _frames_above() if above else reversed(list(traceback.walk_tb(error.__traceback__)))
-    for frame, line in frames:
-        if _is_users(frame):
-            name = frame.f_code.co_filename
-            source = linecache.getline(name, line, frame.f_globals).strip()
-            where = "the cell" if "ipykernel" in name or name.startswith("<ipython") else Path(name).name
-            return f"look at line {line} of {where}: {source}" if source else None
-    return None
-
-
-def _is_raised_by_user(error: BaseException) -> bool:
-    """Return whether an error was raised on purpose, by a line of the user's own code."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    if not frames or not _is_users(frames[-1][0]):
-        return False
-    frame, line = frames[-1]
-    return linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip().startswith("raise")
+    return own_parts.line_of(_frames_above()) if above else own_parts.line_of_the_user(error)
 
 
 def check_tensors(layer: Any, inputs: Any) -> None:
@@ -297,12 +254,17 @@ def check_returned(layer: Any, outputs: Any, args: Any) -> None:
     shapes = [str(shape_of(leaf)) for leaf in tree.flatten(args) if isinstance(leaf, torch.Tensor)]
     on = f" for an input of shape {shapes[0]}" if len(shapes) == 1 else f" for inputs of shapes {_and(shapes)}"
     returned = f"a {type(wrong[0]).__module__}.{type(wrong[0]).__name__}".replace("builtins.", "") if wrong else "None"
-    fix = f"return ... as the last line of {type(layer).__name__}.call"
-    if wrong:
+    function = own_parts.own_function(layer)
+    code = own_parts.code_name(layer if function is None else function, "call")
+    by = "its call()" if function is None else f"its function '{function.__name__}'"
+    fix = f"return ... as the last line of {code}"
+    if wrong and function is not None:
+        fix = f"torch functions in place of NumPy's, and no .item() or .numpy(), in {code}"
+    elif wrong:
         fix = "torch functions in place of NumPy's, and no .item() or .numpy(), in call()"
     raise ValueError(
         explain(
-            f"{layer._label}: its call() returned {returned}{on if shapes else ''}.",
+            f"{layer._label}: {by} returned {returned}{on if shapes else ''}.",
             "Expected a tensor, or a list, tuple or dict of tensors.",
             fix,
         )

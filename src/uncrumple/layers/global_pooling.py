@@ -36,6 +36,8 @@ class _GlobalAveragePooling(_GlobalPooling):
 class GlobalMaxPooling1D(_GlobalMaxPooling):
     """Keeps the largest number of each channel over all steps.
 
+    output[c] = max of inputs[t, c] over t.
+
     Args:
         data_format: `"channels_last"` (the default) or `"channels_first"`.
         keepdims: Whether the pooled axis stays, with size 1.
@@ -53,6 +55,8 @@ class GlobalMaxPooling1D(_GlobalMaxPooling):
 
 class GlobalMaxPooling2D(_GlobalMaxPooling):
     """Keeps the largest number of each channel over the whole image.
+
+    output[c] = max of inputs[i, j, c] over i and j.
 
     Args:
         data_format: `"channels_last"` (the default) or `"channels_first"`.
@@ -72,6 +76,8 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
 class GlobalMaxPooling3D(_GlobalMaxPooling):
     """Keeps the largest number of each channel over the whole volume.
 
+    output[c] = max of inputs[i, j, k, c] over i, j and k.
+
     Args:
         data_format: `"channels_last"` (the default) or `"channels_first"`.
         keepdims: Whether the pooled axes stay, with size 1.
@@ -89,6 +95,8 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
 
 class GlobalAveragePooling1D(_GlobalAveragePooling):
     """Takes the mean of each channel over all steps; masked steps do not count.
+
+    output[c] = (sum of inputs[t, c] over t) / steps, or, with a mask, over the steps that count.
 
     Args:
         data_format: `"channels_last"` (the default) or `"channels_first"`.
@@ -115,7 +123,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         total = torch.where(counts, inputs, 0).sum(self._over, keepdim=self.keepdims)
         return total / counts.to(inputs.dtype).sum(self._over, keepdim=self.keepdims)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None
 
 
@@ -141,6 +149,8 @@ class GlobalAveragePooling2D(_GlobalAveragePooling):
 
 class GlobalAveragePooling3D(_GlobalAveragePooling):
     """Takes the mean of each channel over the whole volume.
+
+    output[c] = mean of inputs[i, j, k, c] over all i, j and k.
 
     Args:
         data_format: `"channels_last"` (the default) or `"channels_first"`.

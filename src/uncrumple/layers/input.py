@@ -19,11 +19,17 @@ class InputLayer(Layer):
         shape: Shape of one sample, without the batch axis.
         batch_size: Fixed number of samples, or None for any.
         dtype: Type of the data; by default `floatx()`.
-        sparse: Must be False; torch layers take dense tensors.
+        sparse, ragged: Must be False or None: layers take dense tensors.
         batch_shape: Shape with the batch axis, instead of `shape` and `batch_size`.
         input_tensor: A symbolic tensor to use instead of a new one.
         optional: Whether None may be given.
         name: Name of the input.
+
+    Shapes: the output has the shape of the input.
+
+    Example:
+        >>> InputLayer((28, 28, 1)).output.shape
+        (None, 28, 28, 1)
     """
 
     def __init__(
@@ -125,8 +131,13 @@ def Input(
             stands for an axis of any size.
         batch_size: Fixed number of samples; None (the default) takes any.
         dtype: Type of the data, `"float32"` by default; `"int32"` for tokens.
+        sparse, ragged: Must be False or None: layers take dense tensors.
         batch_shape: The shape with the batch axis, instead of `shape`.
         name: Name of the input, for models with several.
+        tensor: A symbolic tensor to use instead of a new one.
+        optional: Whether None may be given.
+
+    Shapes: that of the data, with None for the samples.
 
     Example:
         >>> image = Input((28, 28, 1))

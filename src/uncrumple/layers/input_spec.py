@@ -24,6 +24,8 @@ class InputSpec:
         name: Name of the input in a dict of inputs.
         meaning: What the axes stand for, for messages: `"(samples, steps, channels)"`.
 
+    Shapes: it looks at those of the inputs; see `axes`, `ndim` and `shape`.
+
     Example:
         >>> InputSpec(min_ndim=2, axes={-1: 784})
         InputSpec(min_ndim=2, axes={-1: 784})

@@ -30,9 +30,15 @@ def _as_list(axis: int | list[int]) -> list[int]:
     return axis if isinstance(axis, list) else [axis]
 
 
-def _in_full(x: torch.Tensor) -> torch.Tensor:
+def _in_full(x: torch.Tensor, compute_in: torch.dtype) -> torch.Tensor:
     """Return `x` in at least float32: squares of half precision overflow."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
+    kind = torch.float64 if torch.float64 in (x.dtype, compute_in) else torch.float32
+    return x if x.dtype is kind else x.to(kind)
+
+
+def _like(weight: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor | None:
+    """Return a weight in the type of `x`: torch's functions want one for both."""
+    return weight if weight is None or weight.dtype is x.dtype else weight.to(x.dtype)
 
 
 def _placed(over: list[int], shape: Any) -> tuple[list[int], list[int], InputSpec]:
@@ -137,8 +143,8 @@ class LayerNormalization(Layer):
         self._over, self._broadcast, self.input_spec = _placed(over, input_shape)
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        x = _in_full(inputs)
-        gamma, beta = self.gamma, self.beta
+        x = _in_full(inputs, self._compute_in)
+        gamma, beta = _like(self.gamma, x), _like(self.beta, x)
         if self._over[-1] == -1 and not self.rms_scaling:
             x = functional.layer_norm(x, self._sizes, gamma, beta, self.epsilon)
         else:
@@ -186,10 +192,10 @@ class RMSNormalization(Layer):
         self.scale = self.add_weight(name="scale", shape=sizes, initializer="ones")
         self._over, self._broadcast, self.input_spec = _placed(over, input_shape)
 
-    def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        x = _in_full(inputs)
+    def call(self, x: torch.Tensor) -> torch.Tensor:
+        x = _in_full(x, self._compute_in)
         x = x * torch.rsqrt(x.square().mean(self._over, keepdim=True) + self.epsilon)
-        x = x * self.scale.reshape(self._broadcast)
+        x = x * self.scale.to(x.dtype).reshape(self._broadcast)
         return x if x.dtype is self._compute_in else x.to(self._compute_in)
 
     def explain_input(self, shape: Any) -> str:
@@ -305,10 +311,11 @@ class GroupNormalization(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        x = _in_full(inputs)
+        x = _in_full(inputs, self._compute_in)
         elsewhere = self._channel_axis != 1
-        x = x.movedim(self._channel_axis, 1) if elsewhere else x
-        gamma, beta = self.gamma, self.beta
+        # Torch's gradient reads memory that is not there if channels come last and the input needs no gradient.
+        x = x.movedim(self._channel_axis, 1).contiguous() if elsewhere else x
+        gamma, beta = _like(self.gamma, x), _like(self.beta, x)
         if gamma is None and beta is not None:
             # Torch's gradient fails for a bias without a weight.
             x = functional.group_norm(x, self.groups, None, None, self.epsilon)
@@ -347,10 +354,11 @@ class UnitNormalization(Layer):
         self.built = True
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        x = _in_full(inputs)
+        x = _in_full(inputs, self._compute_in)
         square = x.square().sum(_as_list(self.axis), keepdim=True)
         # A row of zeros stays one: a length below 1e-12 counts as 1e-12.
-        return (x * torch.rsqrt(square.clamp(min=1e-24))).to(inputs.dtype)
+        x = x * torch.rsqrt(square.clamp(min=1e-24))
+        return x.to(inputs.dtype if inputs.is_floating_point() else self._compute_in)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}

@@ -48,7 +48,7 @@ class Masking(Layer):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.masked_fill(~self.compute_mask(inputs).unsqueeze(-1), 0)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return False for each time step whose features all equal `mask_value`."""
         return (inputs != self.mask_value).any(dim=-1)
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from uncrumple.core.errors import explain
 from uncrumple.layers.base import Layer
-from uncrumple.layers.shapes import shape_of
+from uncrumple.layers.shapes import has_used_mask, shape_of
 
 Shape = tuple[int | None, ...]
 
@@ -106,11 +106,11 @@ class Merge(Layer):
     def explain_input(self, shape: Any) -> str:
         return "bring the inputs to one shape first"
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return what any of the inputs marks as valid; None if one of them has no mask."""
-        if previous_mask is None or any(mask is None for mask in previous_mask):
+        if mask is None or any(one is None for one in mask):
             return None
-        return functools.reduce(torch.logical_or, previous_mask)
+        return functools.reduce(torch.logical_or, mask)
 
 
 def _listed(things: Sequence[Any]) -> str:
@@ -128,7 +128,7 @@ def _padding(one: Shape, other: Shape) -> str:
 
 def _masks(inputs: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
     """Return each tensor's mask in the tensor's own shape."""
-    masks = [getattr(x, "_keras_mask", None) for x in inputs]
+    masks = [None if has_used_mask(x) else getattr(x, "_keras_mask", None) for x in inputs]
     return [None if mask is None else mask.unsqueeze(-1).expand(x.shape) for mask, x in zip(masks, inputs)]
 
 
@@ -149,6 +149,8 @@ class Add(Merge):
 
 class Subtract(Merge):
     """Takes the second tensor off the first: `x1 - x2`.
+
+    output = x1 - x2.
 
     Input shapes: a list of two equal shapes (sizes of 1 are repeated).
     Output shape: the common shape.
@@ -226,6 +228,8 @@ class _Extreme(Merge):
 class Maximum(_Extreme):
     """Keeps the largest of the tensors' numbers, place by place.
 
+    output = max(x1, x2, ...), number by number.
+
     Input shapes: a list of equal shapes (sizes of 1 are repeated).
     Output shape: the common shape.
 
@@ -240,6 +244,8 @@ class Maximum(_Extreme):
 class Minimum(_Extreme):
     """Keeps the smallest of the tensors' numbers, place by place.
 
+    output = min(x1, x2, ...), number by number.
+
     Input shapes: a list of equal shapes (sizes of 1 are repeated).
     Output shape: the common shape.
 
@@ -253,6 +259,8 @@ class Minimum(_Extreme):
 
 class Concatenate(Merge):
     """Joins tensors along an axis.
+
+    output = [x1, x2, ...] along `axis`; its size there = the sum of theirs.
 
     Args:
         axis: The axis along which sizes may differ and are added up.
@@ -307,15 +315,15 @@ class Concatenate(Merge):
                     )
                 )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        if previous_mask is None or all(mask is None for mask in previous_mask):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None or all(one is None for one in mask):
             return None
         masks = []
-        for x, mask in zip(inputs, previous_mask):
-            if mask is None:
+        for x, one in zip(inputs, mask):
+            if one is None:
                 masks.append(torch.ones(x.shape, dtype=torch.bool, device=x.device))
             else:
-                masks.append(mask if mask.dim() == x.dim() else mask.unsqueeze(-1).expand(x.shape))
+                masks.append(one if one.dim() == x.dim() else one.unsqueeze(-1).expand(x.shape))
         return torch.cat(masks, self.axis).any(-1)
 
     def get_config(self) -> dict[str, Any]:
@@ -369,6 +377,7 @@ class Dot(Merge):
         if x1.dim() < 2 or x2.dim() < 2 or x1.shape[self._pair[0]] != x2.shape[self._pair[1]]:
             self._check([shape_of(x1), shape_of(x2)])
         if self.normalize:
+            x1, x2 = (x if x.is_floating_point() else x.to(self._compute_in) for x in (x1, x2))
             x1 = functional.normalize(x1, dim=self._pair[0], eps=1e-7)
             x2 = functional.normalize(x2, dim=self._pair[1], eps=1e-7)
         first, second = x1.movedim(self._pair[0], -1), x2.movedim(self._pair[1], 1)
@@ -396,7 +405,7 @@ class Dot(Merge):
         if len(batches) > 1:
             raise ValueError(explain(came, "Expected as many samples in each.", "give both the same number of rows"))
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None
 
     def get_config(self) -> dict[str, Any]:
@@ -410,6 +419,14 @@ class Dot(Merge):
 def add(inputs: Any, **kwargs: Any) -> Any:
     """Return the sum of the tensors in a list, as the layer `Add` computes it.
 
+    output = x1 + x2 + ...
+
+    Args:
+        inputs: A list of tensors whose shapes broadcast together.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, broadcast.
+
     Example:
         >>> add([torch.ones(1, 2), torch.ones(1, 2)])
         tensor([[2., 2.]])
@@ -419,6 +436,14 @@ def add(inputs: Any, **kwargs: Any) -> Any:
 
 def subtract(inputs: Any, **kwargs: Any) -> Any:
     """Return the first tensor of a list minus the second, as the layer `Subtract` computes it.
+
+    output = x1 - x2.
+
+    Args:
+        inputs: A list of two tensors.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, broadcast.
 
     Example:
         >>> subtract([torch.ones(1, 2), torch.ones(1, 2)])
@@ -430,6 +455,14 @@ def subtract(inputs: Any, **kwargs: Any) -> Any:
 def multiply(inputs: Any, **kwargs: Any) -> Any:
     """Return the product of the tensors in a list, as the layer `Multiply` computes it.
 
+    output = x1 * x2 * ...
+
+    Args:
+        inputs: A list of tensors whose shapes broadcast together.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, broadcast.
+
     Example:
         >>> multiply([torch.ones(1, 2), torch.full((1, 2), 3.0)])
         tensor([[3., 3.]])
@@ -439,6 +472,14 @@ def multiply(inputs: Any, **kwargs: Any) -> Any:
 
 def average(inputs: Any, **kwargs: Any) -> Any:
     """Return the mean of the tensors in a list, as the layer `Average` computes it.
+
+    output = (x1 + x2 + ...) / n.
+
+    Args:
+        inputs: A list of tensors whose shapes broadcast together.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, broadcast.
 
     Example:
         >>> average([torch.ones(1, 2), torch.full((1, 2), 3.0)])
@@ -450,6 +491,14 @@ def average(inputs: Any, **kwargs: Any) -> Any:
 def maximum(inputs: Any, **kwargs: Any) -> Any:
     """Return the largest numbers of the tensors in a list, as the layer `Maximum` computes it.
 
+    output = max(x1, x2, ...).
+
+    Args:
+        inputs: A list of tensors whose shapes broadcast together.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, broadcast.
+
     Example:
         >>> maximum([torch.ones(1, 2), torch.full((1, 2), 3.0)])
         tensor([[3., 3.]])
@@ -459,6 +508,14 @@ def maximum(inputs: Any, **kwargs: Any) -> Any:
 
 def minimum(inputs: Any, **kwargs: Any) -> Any:
     """Return the smallest numbers of the tensors in a list, as the layer `Minimum` computes it.
+
+    output = min(x1, x2, ...).
+
+    Args:
+        inputs: A list of tensors whose shapes broadcast together.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, broadcast.
 
     Example:
         >>> minimum([torch.ones(1, 2), torch.full((1, 2), 3.0)])
@@ -470,6 +527,15 @@ def minimum(inputs: Any, **kwargs: Any) -> Any:
 def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
     """Return the tensors of a list joined along an axis, as the layer `Concatenate` does it.
 
+    output = [x1, x2, ...] along `axis`.
+
+    Args:
+        inputs: A list of tensors, equal in all axes but one.
+        axis: The axis that is joined.
+        **kwargs: As for the layer.
+
+    Shapes: that of the inputs, with the sum of their sizes on `axis`.
+
     Example:
         >>> concatenate([torch.ones(1, 2), torch.zeros(1, 1)])
         tensor([[1., 1., 0.]])
@@ -479,6 +545,15 @@ def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
 
 def dot(inputs: Any, axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
     """Return the dot product of two tensors, as the layer `Dot` computes it.
+
+    output = sum of x1 * x2 along `axes`.
+
+    Args:
+        inputs: A list of two tensors.
+        axes: The axis, or the two axes, to sum over.
+        **kwargs: As for the layer.
+
+    Shapes: (samples, axes of the first but `axes`, axes of the second but `axes`).
 
     Example:
         >>> dot([torch.ones(1, 2), torch.ones(1, 2)], axes=1)

@@ -80,6 +80,8 @@ class _Cropping(Spatial):
 class ZeroPadding1D(_ZeroPadding):
     """Adds steps of zeros before and after a sequence.
 
+    output[t] = inputs[t - before], and 0 where there is none; new steps = before + steps + after.
+
     Args:
         padding: Number of steps at each end, or (before, after).
         data_format: `"channels_last"` (the default) or `"channels_first"`.
@@ -97,6 +99,8 @@ class ZeroPadding1D(_ZeroPadding):
 
 class ZeroPadding2D(_ZeroPadding):
     """Adds a margin of zeros around an image.
+
+    output[i, j] = inputs[i - top, j - left], and 0 where there is none.
 
     Args:
         padding: Width of the margin; or (top and bottom, left and right); or
@@ -120,6 +124,8 @@ class ZeroPadding2D(_ZeroPadding):
 class ZeroPadding3D(_ZeroPadding):
     """Adds a margin of zeros around a volume.
 
+    output[i, j, k] = inputs[i - a, j - b, k - c], and 0 where there is none.
+
     Args:
         padding: Width of the margin, one number for each axis, or (before, after) for each axis.
         data_format: `"channels_last"` (the default) or `"channels_first"`.
@@ -141,6 +147,8 @@ class ZeroPadding3D(_ZeroPadding):
 class Cropping1D(_Cropping):
     """Cuts steps off the ends of a sequence.
 
+    output[t] = inputs[t + before]; new steps = steps - before - after.
+
     Args:
         cropping: Number of steps at each end, or (before, after).
 
@@ -160,6 +168,8 @@ class Cropping1D(_Cropping):
 
 class Cropping2D(_Cropping):
     """Cuts the margin off an image.
+
+    output[i, j] = inputs[i + top, j + left]; new height = height - top - bottom.
 
     Args:
         cropping: Width of the margin; or (top and bottom, left and right); or
@@ -182,6 +192,8 @@ class Cropping2D(_Cropping):
 
 class Cropping3D(_Cropping):
     """Cuts the margin off a volume.
+
+    output[i, j, k] = inputs[i + a, j + b, k + c], where a, b and c is what is cut off before.
 
     Args:
         cropping: Width of the margin, one number for each axis, or (before, after) for each axis.

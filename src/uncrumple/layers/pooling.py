@@ -63,6 +63,8 @@ class _AveragePooling(_Pooling):
 class MaxPooling1D(_MaxPooling):
     """Keeps the largest number in each window of steps, channel by channel.
 
+    output[t] = max of inputs[t * strides + i] over i = 0 .. pool_size - 1.
+
     Args:
         pool_size: Number of steps in a window.
         strides: Steps from one window to the next; None means `pool_size`.
@@ -93,6 +95,8 @@ class MaxPooling1D(_MaxPooling):
 
 class MaxPooling2D(_MaxPooling):
     """Keeps the largest number in each window of an image, channel by channel.
+
+    output[i, j] = max of inputs[i * strides + a, j * strides + b] over the a and b of a window.
 
     Source: Riesenhuber and Poggio, "Hierarchical models of object recognition in cortex", 1999.
 
@@ -130,6 +134,8 @@ class MaxPooling2D(_MaxPooling):
 class MaxPooling3D(_MaxPooling):
     """Keeps the largest number in each window of a volume, channel by channel.
 
+    output[i, j, k] = max of inputs over the window that begins at (i, j, k) * strides.
+
     Args:
         pool_size: Depth, height and width of a window; one number for all.
         strides: Cells from one window to the next; None means `pool_size`.
@@ -161,6 +167,9 @@ class MaxPooling3D(_MaxPooling):
 class AveragePooling1D(_AveragePooling):
     """Takes the mean of each window of steps, channel by channel; padding does not count.
 
+    output[t] = (sum of inputs[t * strides + i] over i = 0 .. pool_size - 1) / (number of them that
+    are no padding).
+
     Args:
         pool_size: Number of steps in a window.
         strides: Steps from one window to the next; None means `pool_size`.
@@ -181,6 +190,8 @@ class AveragePooling1D(_AveragePooling):
 class AveragePooling2D(_AveragePooling):
     """Takes the mean of each window of an image, channel by channel; padding does not count.
 
+    output[i, j] = mean of inputs[i * strides + a, j * strides + b] over the a and b of a window.
+
     Args:
         pool_size: Height and width of a window; one number for both.
         strides: Pixels from one window to the next; None means `pool_size`.
@@ -200,6 +211,8 @@ class AveragePooling2D(_AveragePooling):
 
 class AveragePooling3D(_AveragePooling):
     """Takes the mean of each window of a volume, channel by channel; padding does not count.
+
+    output[i, j, k] = mean of inputs over the window that begins at (i, j, k) * strides.
 
     Args:
         pool_size: Depth, height and width of a window; one number for all.

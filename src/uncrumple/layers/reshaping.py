@@ -18,6 +18,8 @@ from uncrumple.layers.shapes import shape_of
 class Flatten(Layer):
     """Lays all numbers of a sample in one row.
 
+    output[i * width + j] = inputs[i, j]: row after row, as in memory.
+
     Args:
         data_format: With `"channels_first"` the channels are moved to the end
             first, so that the order is that of `"channels_last"` (the default).
@@ -75,6 +77,8 @@ class _Fills(InputSpec):
 
 class Reshape(Layer):
     """Gives each sample another shape with as many numbers.
+
+    The numbers keep their order: product(target_shape) = product of the input's axes.
 
     Args:
         target_shape: The new shape without the batch; one size may be -1,
@@ -141,6 +145,8 @@ class Reshape(Layer):
 class Permute(Layer):
     """Puts the axes of each sample into another order.
 
+    output = inputs.permute(0, *dims): axis n of the output = axis dims[n - 1] of the input.
+
     Args:
         dims: The axes in their new order, counted from 1 (0 is the batch):
             `(2, 1)` exchanges the first two.
@@ -176,6 +182,8 @@ class Permute(Layer):
 
 class RepeatVector(Layer):
     """Repeats each row of features, as the steps of a sequence.
+
+    output[t] = inputs, for t = 0 .. n - 1.
 
     Args:
         n: How often.

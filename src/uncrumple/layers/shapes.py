@@ -40,7 +40,50 @@ def shape_of(tensor: torch.Tensor) -> tuple[int | None, ...]:
     return (None, *shape[1:]) if shape and found else shape
 
 
-def masks_of(structure: Any) -> Any:
-    """Return the masks of the tensors in a structure, in the same structure; None if there are none."""
+def masks_of(structure: Any, *, used: bool = True) -> Any:
+    """Return the masks of the tensors in a structure, in the same structure; None if there are none.
+
+    Args:
+        structure: Tensors, nested or not.
+        used: Whether those count that attention has used up.
+    """
     leaves = [getattr(leaf, "_keras_mask", None) for leaf in tree.flatten(structure)]
+    if not used:
+        leaves = [None if has_used_mask(one) else mask for one, mask in zip(tree.flatten(structure), leaves)]
     return tree.pack(structure, leaves) if any(leaf is not None for leaf in leaves) else None
+
+
+def use_masks(structure: Any) -> None:
+    """Mark the masks of tensors as used up, as Keras's `MultiHeadAttention` does with those of its inputs.
+
+    In Keras it takes them off the tensors. From then on what looks at a tensor
+    for its mask finds none: other attention, multiplications, the loss. But a
+    layer whose `call` has an argument `mask` gets it all the same: that mask
+    was found when the model was put together.
+    """
+    for leaf in tree.flatten(structure):
+        mask = getattr(leaf, "_keras_mask", None)
+        if mask is not None:
+            leaf._used_mask = mask  # another one, set later, is not used up
+
+
+def has_used_mask(tensor: Any) -> bool:
+    """Return whether the mask of a tensor has been used up."""
+    mask = getattr(tensor, "_used_mask", None)
+    return mask is not None and mask is getattr(tensor, "_keras_mask", None)
+
+
+def masks_by_name(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the masks of inputs for which a layer's `call` has an argument of its own: `query_mask` for `query`.
+
+    As in Keras, that is for calls on several tensors; what is given explicitly stays.
+    """
+    names = layer._call_parameters
+    given = {**dict(zip(names, args)), **kwargs}
+    tensors = [name for name, value in given.items() if any(isinstance(x, torch.Tensor) for x in tree.flatten(value))]
+    found: dict[str, Any] = {}
+    for name in layer._takes_masks:
+        if len(tensors) > 1 and name in tensors and given.get(f"{name}_mask") is None:
+            if f"{name}_mask" not in names[: len(args)]:
+                found[f"{name}_mask"] = masks_of(given[name], used=False)
+    return found

@@ -22,6 +22,7 @@ import torch
 from uncrumple.core import tree
 from uncrumple.core.dtypes import torch_dtype
 from uncrumple.core.errors import explain
+from uncrumple.core.own_parts import is_explained
 from uncrumple.core.quick_torch import without_compiler
 from uncrumple.core.shapes import Shape
 
@@ -73,9 +74,20 @@ class SymbolicTensor(torch.Tensor):
     Made by `Input` and by calling layers. Torch functions and operators on it
     become layers of the model.
 
-    Attributes:
+    Args:
         shape: With None where the size is not known before data arrives.
+        dtype: Type of the numbers, by name.
+        name: Its name, for messages and summaries.
+        probes: The two tensors on `meta` that stand for it; by default made from `shape`.
+
+    Attributes:
         keras_history: (layer, index of the call, index of the output).
+
+    Shapes: as given; `.shape` is a plain tuple.
+
+    Example:
+        >>> SymbolicTensor((None, 3)).shape
+        (None, 3)
     """
 
     keras_history: tuple[Any, int, int]
@@ -378,8 +390,3 @@ def _joined(run: Any, one: Any, other: Any) -> Any:
         raise _changing_axes(run, one, other, BATCH_SIZES)
     shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape))
     return SymbolicTensor(shape, one.dtype, probes=(one, other))
-
-
-def is_explained(error: BaseException) -> bool:
-    """Return whether an error already says what to type."""
-    return "\nFix: " in str(error)

@@ -25,6 +25,8 @@ def _repeat(x: torch.Tensor, factors: Sequence[int], first: int) -> torch.Tensor
 class UpSampling1D(Spatial):
     """Repeats each step of a sequence.
 
+    output[t] = inputs[floor(t / size)].
+
     Args:
         size: How often.
 
@@ -53,6 +55,9 @@ class UpSampling1D(Spatial):
 
 class UpSampling2D(Spatial):
     """Enlarges an image by whole factors.
+
+    With `"nearest"`: output[i, j] = inputs[floor(i / size), floor(j / size)]; else a weighted mean
+    of the nearest pixels.
 
     Args:
         size: Factors for height and width; one number for both.
@@ -105,6 +110,8 @@ class UpSampling2D(Spatial):
 
 class UpSampling3D(Spatial):
     """Repeats each cell of a volume along depth, height and width.
+
+    output[i, j, k] = inputs[floor(i / size), floor(j / size), floor(k / size)].
 
     Args:
         size: Factors for depth, height and width; one number for all.

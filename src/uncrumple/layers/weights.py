@@ -10,14 +10,17 @@ import numpy as np
 import torch
 
 from uncrumple import constraints, initializers, regularizers
-from uncrumple.core import limits, tree
+from uncrumple.core import limits, own_values, tree
 from uncrumple.core.dtypes import DTypePolicy, dtype_name, get_policy, torch_dtype
 from uncrumple.core.errors import NoAttribute, explain
 from uncrumple.core.shapes import as_shape
-from uncrumple.core.variable import Variable
+from uncrumple.core.variable import Variable, as_tensor
 from uncrumple.layers import symbolic
+from uncrumple.layers.checks import one_of
 from uncrumple.layers.failures import init_first
 from uncrumple.layers.tracking import TrackedDict, TrackedList, holds_parts
+
+_AGGREGATIONS = ("none", "mean", "sum", "only_first_replica", None)
 
 
 class Added:
@@ -98,7 +101,9 @@ class WeightHolder(torch.nn.Module):
             if weight is None:
                 return None
             if symbolic.state.active:
-                weight = torch.empty_like(weight, device="meta")
+                # Still a Variable: a layer that assigns to it changes nothing while shapes are found.
+                empty = torch.empty_like(weight, device="meta")
+                weight = weight.like(empty) if isinstance(weight, Variable) else empty
             cast = inside.get("_weights_as")
             if cast is not None and weight.is_floating_point() and getattr(parameters[name], "autocast", True):
                 return weight.to(cast)
@@ -174,6 +179,11 @@ class WeightHolder(torch.nn.Module):
         """The type that `call` computes in."""
         return self._dtype_policy.compute_dtype
 
+    @property
+    def input_dtype(self) -> str:
+        """The type that floating inputs are cast to: the same as `compute_dtype`."""
+        return self._dtype_policy.compute_dtype
+
     # --- weights ---------------------------------------------------------------------
 
     def add_weight(
@@ -199,7 +209,8 @@ class WeightHolder(torch.nn.Module):
             autocast: Whether `call` sees it in the compute type.
             regularizer: Penalty on its value, added to the loss.
             constraint: Applied to its value after every update.
-            aggregation: How copies on several devices are joined.
+            aggregation: How copies of it on several devices would be joined, one of Keras's names;
+                on one device it makes no difference.
             overwrite_with_gradient: Not available; must be False.
             name: By default the attribute it is assigned to.
 
@@ -214,6 +225,7 @@ class WeightHolder(torch.nn.Module):
                     f"add_weight(shape=(...), name={shape!r})",
                 )
             )
+        one_of("add_weight", "aggregation", aggregation, _AGGREGATIONS)
         if overwrite_with_gradient:
             raise ValueError(
                 explain(
@@ -237,10 +249,9 @@ class WeightHolder(torch.nn.Module):
             symbolic.state.makers.append(self)
         if initializer is None:
             initializer = "glorot_uniform" if kind.is_floating_point else "zeros"
+        where = f"the weight '{name or 'weight'}' of {self._label}"
         with symbolic.at_home(), torch.no_grad():
-            value = initializers.get(initializer)(shape, dtype=dtype_name(kind))
-            if not isinstance(value, torch.Tensor):
-                value = torch.as_tensor(value)
+            value = own_values.first_value(initializers.get(initializer), shape, dtype_name(kind), where)
             value = value.detach().to(torch.get_default_device(), kind).contiguous()
             weight = Variable(value, trainable=trainable, name=name or "weight")
         if not self._trainable:
@@ -249,6 +260,9 @@ class WeightHolder(torch.nn.Module):
         weight.autocast = autocast
         weight.regularizer = regularizers.get(regularizer)
         weight.constraint = constraints.get(constraint)
+        with symbolic.at_home():
+            own_values.try_regularizer(weight.regularizer, weight, where)
+            own_values.try_constraint(weight.constraint, weight, where)
         self._own_variables.append(weight)
         self._parameters[_free_name({**self._parameters, **self.__dict__}, weight.name)] = weight
         return weight
@@ -374,7 +388,7 @@ class WeightHolder(torch.nn.Module):
                 )
         with torch.no_grad():
             for weight, value in zip(mine, weights):
-                weight.copy_(torch.as_tensor(np.asarray(value) if not isinstance(value, torch.Tensor) else value))
+                weight.copy_(value if isinstance(value, torch.Tensor) else as_tensor(np.asarray(value)))
 
     def save_own_variables(self, store: Any) -> None:
         """Put this layer's own weights into `store` as arrays named "0", "1", ..."""
@@ -436,7 +450,11 @@ class WeightHolder(torch.nn.Module):
         for layer in self._flatten_layers():
             if isinstance(layer, WeightHolder):
                 found += layer._losses
-        found += [w.regularizer(w) for w in self.trainable_weights if getattr(w, "regularizer", None) is not None]
+        found += [
+            own_values.penalty(w.regularizer, w)
+            for w in self.trainable_weights
+            if getattr(w, "regularizer", None) is not None
+        ]
         return found
 
     def _clear_losses(self) -> None:

@@ -22,8 +22,12 @@ from uncrumple.layers.weights import to_numpy
 class Wrapper(Layer):
     """The base of layers that hold another layer: override `call`.
 
+    output = layer(inputs), unless a subclass does something with it.
+
     Args:
         layer: The layer inside.
+
+    Shapes: those of the wrapped layer.
 
     Example:
         >>> class Twice(Wrapper):
@@ -65,6 +69,8 @@ class Wrapper(Layer):
 
 class TimeDistributed(Wrapper):
     """Applies one layer to every step of a sequence.
+
+    output[t] = layer(inputs[t]), with the same weights for all t.
 
     Steps are laid side by side as if they were samples, which is one call for
     all of them. Where that would change the result (batch normalization in
@@ -131,6 +137,8 @@ class TimeDistributed(Wrapper):
 
 class TorchModuleWrapper(Layer):
     """Makes a layer of any `torch.nn.Module`, with its parameters and buffers.
+
+    output = module(inputs).
 
     The module sees tensors as they are; note that torch's own modules expect
     images as (samples, channels, height, width).

@@ -1,6 +1,7 @@
 """Recurrent layers: a cell computes one time step, `RNN` runs it over a sequence."""
 
 from uncrumple.layers.recurrent.bidirectional import Bidirectional
+from uncrumple.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from uncrumple.layers.recurrent.gru import GRU, GRUCell
 from uncrumple.layers.recurrent.lstm import LSTM, LSTMCell
 from uncrumple.layers.recurrent.rnn import RNN
@@ -12,6 +13,9 @@ __all__ = [
     "LSTM",
     "RNN",
     "Bidirectional",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "GRUCell",
     "LSTMCell",
     "SimpleRNN",

@@ -180,9 +180,9 @@ class Bidirectional(Layer):
         y, more = (found[0], tuple(found[1:])) if self.return_state else (found, ())
         return y.to(self._compute_in), more
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any) -> Any:
         """Return the mask of the sequence for each returned sequence; states have none."""
-        mask = tree.flatten(previous_mask)[0] if self.return_sequences else None
+        mask = tree.flatten(mask)[0] if self.return_sequences else None
         masks = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
             masks += [None] * (2 * len(tree.flatten(getattr(self.forward_layer, "state_size", [0]))))

@@ -178,17 +178,17 @@ class RecurrentCell(DropoutRNNCell, Layer):
     # --- weights ---------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
-        width = self.gates * self.units
+        kernel_shape, recurrent_shape = self._kernel_shapes(input_shape)
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(input_shape[-1], width),
+            shape=kernel_shape,
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
-            shape=(self.units, width),
+            shape=recurrent_shape,
             initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
@@ -202,6 +202,11 @@ class RecurrentCell(DropoutRNNCell, Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+
+    def _kernel_shapes(self, input_shape: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the shapes of the kernel and of the recurrent kernel."""
+        width = self.gates * self.units
+        return (input_shape[-1], width), (self.units, width)
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
@@ -222,9 +227,13 @@ class RecurrentCell(DropoutRNNCell, Layer):
         zeros = torch.zeros(batch_size or 0, self.units, dtype=self._compute_in)
         return [zeros.clone() for _ in range(self.states_count)]
 
+    def state_shape(self, like: torch.Tensor) -> tuple[int, ...]:
+        """Return the shape of each state, and of the output, for a batch of sequences."""
+        return like.shape[0], self.units
+
     def zero_states(self, like: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return zeros to start a sequence from, one tensor for all states: nothing writes into it."""
-        zeros = like.new_zeros(like.shape[0], self.units, dtype=self._compute_in)
+        zeros = like.new_zeros(self.state_shape(like), dtype=self._compute_in)
         return (zeros,) * self.states_count
 
     # --- one time step ---------------------------------------------------------------

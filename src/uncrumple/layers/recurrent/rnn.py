@@ -15,7 +15,7 @@ from uncrumple.layers import symbolic
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input_spec import InputSpec
 from uncrumple.layers.recurrent.cell import DropoutRNNCell, RecurrentCell, flag
-from uncrumple.layers.recurrent.stacked import StackedRNNCells, call_cell, check_cell, output_size, zero_states
+from uncrumple.layers.recurrent.stacked import StackedRNNCells, call_cell, check_cell, zero_states
 
 
 class SequenceSpec(InputSpec):
@@ -30,6 +30,8 @@ class SequenceSpec(InputSpec):
 
 class RNN(Layer):
     """Runs a cell over the time steps of a sequence; the states go from each step to the next.
+
+    state[t], output[t] = cell(inputs[t], state[t - 1]), from state[-1] = initial_state or zeros.
 
     A cell of your own is a `Layer` with `state_size` and
     `call(inputs, states)`, which returns the output and a list of new states.
@@ -219,7 +221,7 @@ class RNN(Layer):
                 initial_state = self.get_initial_state(batch)
         else:
             initial_state = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
-            self._check_states(initial_state, batch)
+            self._check_states(initial_state, sequences)
         kind = getattr(self.cell, "_compute_in", self._compute_in)
 
         def ready(state: Any) -> torch.Tensor:
@@ -227,18 +229,19 @@ class RNN(Layer):
 
         return tree.map_structure(ready, initial_state)
 
-    def _check_states(self, states: list[Any], batch: int) -> None:
-        sizes = self.state_size
+    def _check_states(self, states: list[Any], sequences: torch.Tensor) -> None:
+        sizes, batch = self.state_size, sequences.shape[0]
+        built_in = isinstance(self.cell, RecurrentCell)
+        shape = self.cell.state_shape(sequences) if built_in else ()
         got = [tuple(state.shape) for state in tree.flatten(states)]
         if len(states) != len(sizes):
             came = f"{self._label} got {len(states)} initial state{'s' * (len(states) != 1)}."
-        elif isinstance(self.cell, RecurrentCell) and any(
-            shape[1:] != (size,) or shape[0] != batch for shape, size in zip(got, sizes)
-        ):
+        elif built_in and any(one != shape for one in got):
             came = f"{self._label} got initial states of shapes {got} with an input of {batch} samples."
         else:
             return
-        wanted = ", ".join(f"(samples, {size})" for size in sizes)
+        inner = [shape[1:] if built_in else (size,) for size in sizes]
+        wanted = ", ".join(f"(samples, {', '.join(map(str, one))})" for one in inner)
         raise ValueError(
             explain(
                 came,
@@ -292,7 +295,10 @@ class RNN(Layer):
         """Return results without numbers: a cell that is not known is asked for one time step, not for all."""
         batch, time = sequences.shape[:2]
         if _runs_whole_sequences(self.cell):
-            last, new_states = sequences.new_empty(batch, output_size(self.cell)), states
+            cell = self.cell
+            while isinstance(cell, StackedRNNCells):
+                cell = cell.cells[-1]
+            last, new_states = cell.zero_states(sequences)[0], states
         else:
             one = self._step_by_step(sequences[:, :1], states, None, training, False)
             last, new_states = one.last, list(one.states)
@@ -300,9 +306,9 @@ class RNN(Layer):
 
     # --- masks and messages ----------------------------------------------------------
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any) -> Any:
         """Return the mask of the sequence if sequences are returned; states have none."""
-        mask = tree.flatten(previous_mask)[0] if self.return_sequences else None
+        mask = tree.flatten(mask)[0] if self.return_sequences else None
         if self.return_state:
             return [mask] + [None] * len(tree.flatten(self.state_size))
         return mask

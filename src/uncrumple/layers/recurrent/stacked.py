@@ -71,6 +71,8 @@ def output_size(cell: Any) -> Any:
 class StackedRNNCells(Layer):
     """Makes one cell of several: each takes the output of the one before.
 
+    output = cell_n(... cell_2(cell_1(inputs))), each with states of its own.
+
     `RNN(StackedRNNCells(cells))` computes what one `RNN` per cell, one after
     the other, would compute.
 
