@@ -34,6 +34,9 @@ def _tensor(x: Any) -> torch.Tensor:
 def linear(x: Any) -> Any:
     """Return `x` unchanged: f(x) = x.
 
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> linear(torch.tensor([-1.0, 2.0]))
         tensor([-1.,  2.])
@@ -75,6 +78,10 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> torch.Tensor:
     """Let a small slope through below zero: x if x > 0, else negative_slope * x.
 
+    Args:
+        x: Tensor of any shape.
+        negative_slope: Slope below zero.
+
     Example:
         >>> leaky_relu(torch.tensor([-1.0, 2.0]))
         tensor([-0.2000,  2.0000])
@@ -85,6 +92,9 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> torch.Tensor:
 def relu6(x: Any) -> torch.Tensor:
     """Cut off below 0 and above 6: min(max(x, 0), 6).
 
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> relu6(torch.tensor([-1.0, 3.0, 8.0]))
         tensor([0., 3., 6.])
@@ -94,6 +104,10 @@ def relu6(x: Any) -> torch.Tensor:
 
 def elu(x: Any, alpha: float = 1.0) -> torch.Tensor:
     """Bend smoothly towards -alpha below zero: x if x > 0, else alpha * (exp(x) - 1).
+
+    Args:
+        x: Tensor of any shape.
+        alpha: What is reached far below zero is -alpha.
 
     Source: Clevert et al., 2016, arXiv:1511.07289.
 
@@ -108,6 +122,10 @@ def selu(x: Any) -> torch.Tensor:
     """Scale `elu` so that deep stacks keep mean 0 and variance 1: 1.0507 * elu(x, 1.6733).
 
     Use it with `kernel_initializer="lecun_normal"`.
+
+    Args:
+        x: Tensor of any shape.
+
     Source: Klambauer et al., 2017, arXiv:1706.02515.
 
     Example:
@@ -119,6 +137,10 @@ def selu(x: Any) -> torch.Tensor:
 
 def celu(x: Any, alpha: float = 1.0) -> torch.Tensor:
     """Join two branches with a continuous slope: max(x, 0) + min(0, alpha * (exp(x / alpha) - 1)).
+
+    Args:
+        x: Tensor of any shape.
+        alpha: What is reached far below zero is -alpha.
 
     Source: Barron, 2017, arXiv:1704.07483.
 
@@ -165,6 +187,9 @@ def glu(x: Any, axis: int = -1) -> torch.Tensor:
 def sigmoid(x: Any) -> torch.Tensor:
     """Squeeze into (0, 1): 1 / (1 + exp(-x)).
 
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> sigmoid(torch.tensor([-2.0, 0.0, 2.0]))
         tensor([0.1192, 0.5000, 0.8808])
@@ -174,6 +199,9 @@ def sigmoid(x: Any) -> torch.Tensor:
 
 def log_sigmoid(x: Any) -> torch.Tensor:
     """Return the logarithm of the sigmoid without overflow: -log(1 + exp(-x)).
+
+    Args:
+        x: Tensor of any shape.
 
     Example:
         >>> log_sigmoid(torch.tensor([-100.0, 0.0]))
@@ -185,6 +213,9 @@ def log_sigmoid(x: Any) -> torch.Tensor:
 def hard_sigmoid(x: Any) -> torch.Tensor:
     """Approximate the sigmoid by straight lines: relu6(x + 3) / 6.
 
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> hard_sigmoid(torch.tensor([-4.0, 0.0, 1.5]))
         tensor([0.0000, 0.5000, 0.7500])
@@ -194,6 +225,9 @@ def hard_sigmoid(x: Any) -> torch.Tensor:
 
 def sparse_sigmoid(x: Any) -> torch.Tensor:
     """Return 0 up to -1, 1 from 1 on, and a straight line between: (x + 1) / 2.
+
+    Args:
+        x: Tensor of any shape.
 
     Example:
         >>> sparse_sigmoid(torch.tensor([-2.0, 0.0, 0.5]))
@@ -205,6 +239,11 @@ def sparse_sigmoid(x: Any) -> torch.Tensor:
 def tanh(x: Any) -> torch.Tensor:
     """Squeeze into (-1, 1) with the hyperbolic tangent.
 
+    f(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
+
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> tanh(torch.tensor([-1.0, 0.0, 1.0]))
         tensor([-0.7616,  0.0000,  0.7616])
@@ -214,6 +253,11 @@ def tanh(x: Any) -> torch.Tensor:
 
 def hard_tanh(x: Any) -> torch.Tensor:
     """Cut off below -1 and above 1.
+
+    f(x) = min(max(x, -1), 1).
+
+    Args:
+        x: Tensor of any shape.
 
     Example:
         >>> hard_tanh(torch.tensor([-3.0, 0.5]))
@@ -225,6 +269,11 @@ def hard_tanh(x: Any) -> torch.Tensor:
 def tanh_shrink(x: Any) -> torch.Tensor:
     """Return what the hyperbolic tangent leaves over: x - tanh(x).
 
+    f(x) = x - tanh(x).
+
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> tanh_shrink(torch.tensor([0.0, 2.0]))
         tensor([0.0000, 1.0360])
@@ -234,6 +283,9 @@ def tanh_shrink(x: Any) -> torch.Tensor:
 
 def softplus(x: Any) -> torch.Tensor:
     """Round the corner of the rectifier: log(1 + exp(x)).
+
+    Args:
+        x: Tensor of any shape.
 
     Example:
         >>> softplus(torch.tensor([-20.0, 0.0, 20.0]))
@@ -245,6 +297,9 @@ def softplus(x: Any) -> torch.Tensor:
 def softsign(x: Any) -> torch.Tensor:
     """Squeeze into (-1, 1) more slowly than tanh does: x / (1 + |x|).
 
+    Args:
+        x: Tensor of any shape.
+
     Example:
         >>> softsign(torch.tensor([-1.0, 3.0]))
         tensor([-0.5000,  0.7500])
@@ -254,6 +309,12 @@ def softsign(x: Any) -> torch.Tensor:
 
 def soft_shrink(x: Any, threshold: float = 0.5) -> torch.Tensor:
     """Pull everything towards zero by `threshold`, and what is nearer than that to zero.
+
+    f(x) = x - threshold where x > threshold, x + threshold where x < -threshold, else 0.
+
+    Args:
+        x: Tensor of any shape.
+        threshold: What every number is moved towards zero by.
 
     Example:
         >>> soft_shrink(torch.tensor([-2.0, 0.3, 1.0]))
@@ -265,6 +326,12 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> torch.Tensor:
 def hard_shrink(x: Any, threshold: float = 0.5) -> torch.Tensor:
     """Set what is within `threshold` of zero to zero, and keep the rest.
 
+    f(x) = x where |x| > threshold, else 0.
+
+    Args:
+        x: Tensor of any shape.
+        threshold: Numbers up to this size become zero.
+
     Example:
         >>> hard_shrink(torch.tensor([-2.0, 0.3, 1.0]))
         tensor([-2.,  0.,  1.])
@@ -274,6 +341,13 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> torch.Tensor:
 
 def threshold(x: Any, threshold: float, default_value: float) -> torch.Tensor:
     """Keep values above `threshold` and replace the others by `default_value`.
+
+    f(x) = x where x > threshold, else default_value.
+
+    Args:
+        x: Tensor of any shape.
+        threshold: Numbers up to this one are replaced.
+        default_value: What they are replaced by.
 
     Example:
         >>> threshold(torch.tensor([-1.0, 0.5, 2.0]), 0.5, 9.0)
@@ -286,6 +360,9 @@ def sparse_plus(x: Any) -> torch.Tensor:
     """Round the rectifier's corner and stay exactly zero below -1.
 
     Formula: 0 for x <= -1, (x + 1)**2 / 4 for -1 < x < 1, x from 1 on.
+
+    Args:
+        x: Tensor of any shape.
 
     Example:
         >>> sparse_plus(torch.tensor([-2.0, 0.0, 2.0]))
@@ -315,6 +392,9 @@ def squareplus(x: Any, b: float = 4) -> torch.Tensor:
 def silu(x: Any) -> torch.Tensor:
     """Gate each input by its own sigmoid: x * sigmoid(x); also called swish.
 
+    Args:
+        x: Tensor of any shape.
+
     Source: Ramachandran et al., 2017, arXiv:1710.05941.
 
     Example:
@@ -326,6 +406,9 @@ def silu(x: Any) -> torch.Tensor:
 
 def hard_silu(x: Any) -> torch.Tensor:
     """Gate each input by its hard sigmoid: x * relu6(x + 3) / 6; also called hard swish.
+
+    Args:
+        x: Tensor of any shape.
 
     Source: Howard et al., 2019, arXiv:1905.02244.
 
@@ -339,6 +422,9 @@ def hard_silu(x: Any) -> torch.Tensor:
 def mish(x: Any) -> torch.Tensor:
     """Gate each input by a tanh of its softplus: x * tanh(softplus(x)).
 
+    Args:
+        x: Tensor of any shape.
+
     Source: Misra, 2019, arXiv:1908.08681.
 
     Example:
@@ -350,6 +436,11 @@ def mish(x: Any) -> torch.Tensor:
 
 def exponential(x: Any) -> torch.Tensor:
     """Return exp(x).
+
+    f(x) = exp(x).
+
+    Args:
+        x: Tensor of any shape.
 
     Example:
         >>> exponential(torch.tensor([0.0, 1.0]))
@@ -378,6 +469,8 @@ def softmax(x: Any, axis: int | None = -1) -> torch.Tensor:
 def log_softmax(x: Any, axis: int | None = -1) -> torch.Tensor:
     """Return the logarithm of the softmax without overflow: x_i - log(sum_j exp(x_j)).
 
+    f(x) = x - log(sum(exp(x))).
+
     Args:
         x: Tensor of at least one axis.
         axis: The axis whose exponentials sum to 1; None means all numbers together.
@@ -397,6 +490,10 @@ def sparsemax(x: Any, axis: int = -1) -> torch.Tensor:
 
     It is the point of the probability simplex nearest to `x`: max(x_i - tau, 0)
     with tau chosen so that the result sums to 1.
+
+    Args:
+        x: Tensor of one axis or more.
+        axis: The axis that becomes probabilities.
 
     Source: Martins and Astudillo, 2016, arXiv:1602.02068.
 
@@ -431,6 +528,9 @@ _BY_NAME.update(swish=silu, hard_swish=hard_silu)
 def get(identifier: Any) -> Activation:
     """Return the activation that a name, a config or a function stands for; None means `linear`.
 
+    Args:
+        identifier: A name, a config, an activation, a class or function, or None.
+
     Raises:
         ValueError: The name is not known; the message says which is meant.
 
@@ -446,6 +546,9 @@ def get(identifier: Any) -> Activation:
 def serialize(activation: Activation) -> Any:
     """Return the name of a built-in activation, or the config of a user's own.
 
+    Args:
+        activation: An activation.
+
     Example:
         >>> serialize(relu)
         'relu'
@@ -455,6 +558,10 @@ def serialize(activation: Activation) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Activation:
     """Return the activation that `serialize` described.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize("tanh") is tanh

@@ -24,6 +24,8 @@ _EPSILON = 1e-7
 class Constraint(NamesItsArguments):
     """Base class: subclass it, and return the changed weight from `__call__`.
 
+    w = constraint(w), after each step.
+
     Example:
         >>> class Whole(Constraint):
         ...     def __call__(self, w):
@@ -58,6 +60,8 @@ def _check_length(owner: str, name: str, value: float) -> None:
 class MaxNorm(Constraint):
     """Shorten vectors that are longer than `max_value`.
 
+    w = w * min(|w|, max_value) / |w|.
+
     Args:
         max_value: Greatest length.
         axis: The axis, or axes, along which a vector lies.
@@ -84,6 +88,8 @@ class MaxNorm(Constraint):
 class NonNeg(Constraint):
     """Set negative weights to zero.
 
+    w = max(w, 0).
+
     Example:
         >>> NonNeg()(torch.tensor([-1.0, 2.0]))
         tensor([0., 2.])
@@ -95,6 +101,8 @@ class NonNeg(Constraint):
 
 class UnitNorm(Constraint):
     """Bring every vector to length 1.
+
+    w = w / |w|.
 
     Args:
         axis: The axis, or axes, along which a vector lies.
@@ -117,6 +125,8 @@ class UnitNorm(Constraint):
 
 class MinMaxNorm(Constraint):
     """Bring the length of every vector between two bounds.
+
+    w = w * (rate * clip(|w|, min_value, max_value) + (1 - rate) * |w|) / |w|.
 
     Args:
         min_value: Least length.
@@ -176,6 +186,9 @@ _BY_NAME: dict[str, Any] = {
 def get(identifier: Any) -> Any:
     """Return the constraint that a name, config, class, function or None stands for.
 
+    Args:
+        identifier: A name, a config, a constraint, a class or function, or None.
+
     Raises:
         ValueError: The name is not known; the message says which is meant.
 
@@ -191,6 +204,9 @@ def get(identifier: Any) -> Any:
 def serialize(constraint: Any) -> Any:
     """Return the config of a constraint.
 
+    Args:
+        constraint: A constraint.
+
     Example:
         >>> serialize(MaxNorm(3))["config"]
         {'max_value': 3, 'axis': 0}
@@ -200,6 +216,10 @@ def serialize(constraint: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the constraint that `serialize` described.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize(serialize(MaxNorm(3))).max_value

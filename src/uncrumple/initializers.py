@@ -32,6 +32,8 @@ _TRUNCATED_STDDEV = 0.87962566103423978
 class Initializer(NamesItsArguments):
     """Base class: subclass it, and return a tensor of `shape` from `__call__`.
 
+    w = initializer(shape, dtype).
+
     Example:
         >>> class Sevens(Initializer):
         ...     def __call__(self, shape, dtype=None):
@@ -70,6 +72,8 @@ class Initializer(NamesItsArguments):
 class Zeros(Initializer):
     """Start from zeros.
 
+    w = 0.
+
     Example:
         >>> Zeros()((2,))
         tensor([0., 0.])
@@ -82,6 +86,8 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """Start from ones.
 
+    w = 1.
+
     Example:
         >>> Ones()((2,))
         tensor([1., 1.])
@@ -93,6 +99,8 @@ class Ones(Initializer):
 
 class Constant(Initializer):
     """Start from one number, or from an array that broadcasts to the shape.
+
+    w = value.
 
     Args:
         value: The number or array.
@@ -119,6 +127,8 @@ class Constant(Initializer):
 
 class Identity(Initializer):
     """Start from the identity matrix times `gain`; only for weights of two axes.
+
+    w = gain where row = column, else 0.
 
     Args:
         gain: The number on the diagonal.
@@ -149,6 +159,8 @@ class Identity(Initializer):
 
 class STFT(Initializer):
     """Start from the waves of a short-time Fourier transform, for a convolution of kernel (frame, 1, bins).
+
+    w[n, 0, k] = window[n] * cos(-2 * pi * n * k / fft_length), or sin; fft_length = 2 * (bins - 1).
 
     Args:
         side: `"real"` for cosines or `"imag"` for sines.
@@ -214,7 +226,15 @@ def _scipy_window(name: str, length: int, periodic: bool) -> np.ndarray:
 
 
 class RandomInitializer(Initializer):
-    """Base class of the initializers that draw: keeps the seed and starts a generator from it."""
+    """Base class of the initializers that draw: keeps the seed and starts a generator from it.
+
+    Args:
+        seed: A whole number, a seed generator, or None for one drawn from Python's `random`.
+
+    Example:
+        >>> issubclass(RandomNormal, RandomInitializer)
+        True
+    """
 
     def __init__(self, seed: Any = None) -> None:
         self._init_seed = seed
@@ -271,6 +291,8 @@ def _check_spread(owner: str, name: str, value: float) -> None:
 class RandomNormal(RandomInitializer):
     """Draw from a normal distribution.
 
+    w ~ N(mean, stddev**2).
+
     Args:
         mean: Its mean.
         stddev: Its standard deviation.
@@ -297,6 +319,8 @@ class RandomNormal(RandomInitializer):
 class TruncatedNormal(RandomNormal):
     """Draw from a normal distribution without what is farther than two standard deviations from the mean.
 
+    w ~ N(mean, stddev**2), drawn again where |w - mean| > 2 * stddev.
+
     Args:
         mean: Mean of the distribution.
         stddev: Its standard deviation before the tails are cut off; what remains has 0.88 times that.
@@ -313,6 +337,8 @@ class TruncatedNormal(RandomNormal):
 
 class RandomUniform(RandomInitializer):
     """Draw evenly between two bounds.
+
+    w ~ U(minval, maxval).
 
     Args:
         minval: Lower bound.
@@ -645,6 +671,9 @@ def get(identifier: Any) -> Any:
 
     An array or a tensor becomes a function that returns it, for that shape only.
 
+    Args:
+        identifier: A name, a config, an initializer, a class or function, or None.
+
     Raises:
         ValueError: The name is not known; the message says which is meant.
 
@@ -677,6 +706,9 @@ def _as_given(value: Any) -> Any:
 def serialize(initializer: Any) -> Any:
     """Return the config of an initializer.
 
+    Args:
+        initializer: An initializer.
+
     Example:
         >>> serialize(Zeros())["class_name"]
         'Zeros'
@@ -686,6 +718,10 @@ def serialize(initializer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the initializer that `serialize` described.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize({"class_name": "Constant", "config": {"value": 2.0}})((1,))

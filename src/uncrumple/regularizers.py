@@ -20,6 +20,8 @@ from uncrumple.core.naming import to_snake_case
 class Regularizer(NamesItsArguments):
     """Base class: subclass it, and return one number from `__call__`.
 
+    loss = loss + regularizer(w).
+
     Example:
         >>> class Sparse(Regularizer):
         ...     def __call__(self, x):
@@ -135,6 +137,8 @@ class L2(Regularizer):
 class OrthogonalRegularizer(Regularizer):
     """Push the rows (or columns) of a matrix to be orthogonal to each other.
 
+    penalty = factor * sum over pairs of |cos(row_i, row_j)| / (number of pairs).
+
     The penalty is `factor` times the mean absolute cosine between two of them.
 
     Args:
@@ -168,7 +172,7 @@ class OrthogonalRegularizer(Regularizer):
         cosines = rows @ rows.T
         count = rows.shape[0]
         apart = cosines * (1.0 - torch.eye(count, dtype=rows.dtype, device=rows.device))
-        pairs = count * (count - 1.0) / 2.0
+        pairs = max(count * (count - 1.0) / 2.0, 1.0)  # a single vector has none, and costs nothing
         return self.factor * 0.5 * apart.abs().sum() / pairs
 
     def get_config(self) -> dict[str, Any]:
@@ -192,6 +196,9 @@ _BY_NAME: dict[str, Any] = {
 def get(identifier: Any) -> Any:
     """Return the regularizer that a name, config, class, function or None stands for.
 
+    Args:
+        identifier: A name, a config, a regularizer, a class or function, or None.
+
     Raises:
         ValueError: The name is not known; the message says which is meant.
 
@@ -207,6 +214,9 @@ def get(identifier: Any) -> Any:
 def serialize(regularizer: Any) -> Any:
     """Return the config of a regularizer.
 
+    Args:
+        regularizer: A regularizer.
+
     Example:
         >>> serialize(L2(0.1))["config"]
         {'l2': 0.1}
@@ -216,6 +226,10 @@ def serialize(regularizer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the regularizer that `serialize` described.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize(serialize(L1(0.5))).l1

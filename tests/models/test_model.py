@@ -320,9 +320,19 @@ def test_compiling_again_begins_anew():
     model = compiled(functional())
     model.fit(X, Y, verbose=0)
     optimizer = model.optimizer
-    model.compile("sgd", "mae")
+    model.compile("sgd", "mae", metrics=[])
     assert model.optimizer is not optimizer
     assert list(model.fit(X, Y, verbose=0).history) == ["loss"]
+
+
+def test_compiling_again_keeps_what_is_not_given_and_saves_it(tmp_path):
+    model = compiled(functional())
+    loss = model.loss
+    model.compile("sgd")
+    assert model.loss == loss and list(model.fit(X, Y, verbose=0).history) == ["loss", "mae"]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.loss == loss and list(again.fit(X, Y, verbose=0).history) == ["loss", "mae"]
 
 
 def test_optimizers_losses_and_metrics_as_objects_and_functions():

@@ -844,7 +844,6 @@ def test_a_missing_file_names_its_neighbour(saved):
     [
         ("a.weights.h5", "holds weights without a model"),
         ("a.safetensors", "holds weights without a model"),
-        ("a.h5", "is a whole model in the older .h5 form, which cannot be read yet"),
         ("a.pt", "is a file of torch"),
         ("a.txt", "does not end in .keras"),
     ],

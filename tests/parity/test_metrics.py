@@ -22,7 +22,6 @@ def _softmax(z):
 
 BITS = RANDOM.integers(0, 2, (N, C)).astype("float32")
 CHANCES = np.round(RANDOM.random((N, C)), 1).astype("float32")
-BIT, CHANCE = BITS[:, :1], CHANCES[:, :1]
 NUMBERS = RANDOM.normal(size=(N, C)).astype("float32")
 OTHERS = RANDOM.normal(size=(N, C)).astype("float32")
 LOGITS = (2 * RANDOM.normal(size=(N, C))).astype("float32")
@@ -32,107 +31,6 @@ ONE_HOT = np.eye(C, dtype="float32")[LABELS]
 SEQUENCE_LABELS = RANDOM.integers(0, C, (N, 5))
 SEQUENCE = _softmax(RANDOM.normal(size=(N, 5, C)))
 GUESSES = RANDOM.integers(0, C, N)
-PIXELS, GUESSED_PIXELS = RANDOM.integers(0, C, (N, 3, 3)), RANDOM.integers(0, C, (N, 3, 3))
-PIXEL_ROWS = RANDOM.random((N, 3, 3, C)).astype("float32")
-RANKED = np.argsort(-LOGITS, -1).astype("float32")
-
-CASES = [
-    ("Accuracy", {}, LABELS, GUESSES),
-    ("Accuracy", {}, LABELS[:, None], GUESSES),
-    ("BinaryAccuracy", {}, BIT, CHANCE),
-    ("BinaryAccuracy", {}, BIT[:, 0], CHANCE),
-    ("BinaryAccuracy", {"threshold": 0.3}, BITS, CHANCES),
-    ("BinaryAccuracy", {}, BITS.astype("int32"), CHANCES),
-    ("CategoricalAccuracy", {}, ONE_HOT, ROWS),
-    ("SparseCategoricalAccuracy", {}, LABELS, ROWS),
-    ("SparseCategoricalAccuracy", {}, LABELS[:, None], ROWS),
-    ("SparseCategoricalAccuracy", {}, LABELS.astype("float32"), ROWS),
-    ("SparseCategoricalAccuracy", {}, SEQUENCE_LABELS, SEQUENCE),
-    ("SparseCategoricalAccuracy", {}, SEQUENCE_LABELS[..., None], SEQUENCE),
-    ("TopKCategoricalAccuracy", {"k": 2}, ONE_HOT, ROWS),
-    ("TopKCategoricalAccuracy", {"k": 2}, np.eye(C, dtype="float32")[SEQUENCE_LABELS], SEQUENCE),
-    ("SparseTopKCategoricalAccuracy", {"k": 2}, LABELS, ROWS),
-    ("SparseTopKCategoricalAccuracy", {"k": 3}, SEQUENCE_LABELS, SEQUENCE),
-    ("SparseTopKCategoricalAccuracy", {"k": 2, "from_sorted_ids": True}, LABELS, RANKED),
-    ("BinaryCrossentropy", {}, BITS, CHANCES),
-    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, BITS, LOGITS),
-    ("CategoricalCrossentropy", {}, ONE_HOT, ROWS),
-    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, ONE_HOT, LOGITS),
-    ("SparseCategoricalCrossentropy", {}, LABELS, ROWS),
-    ("SparseCategoricalCrossentropy", {"from_logits": True}, SEQUENCE_LABELS, SEQUENCE),
-    ("SparseCategoricalCrossentropy", {"ignore_class": 1}, LABELS, ROWS),
-    ("KLDivergence", {}, _softmax(NUMBERS), ROWS),
-    ("Poisson", {}, np.abs(NUMBERS), CHANCES + 0.1),
-    ("Hinge", {}, BITS, OTHERS),
-    ("SquaredHinge", {}, 2 * BITS - 1, OTHERS),
-    ("CategoricalHinge", {}, ONE_HOT, OTHERS),
-    ("MeanSquaredError", {}, NUMBERS, OTHERS),
-    ("MeanSquaredError", {}, NUMBERS[:, 0], OTHERS[:, :1]),
-    ("MeanAbsoluteError", {}, NUMBERS, OTHERS),
-    ("MeanAbsolutePercentageError", {}, NUMBERS, OTHERS),
-    ("MeanSquaredLogarithmicError", {}, np.abs(NUMBERS), OTHERS),
-    ("RootMeanSquaredError", {}, NUMBERS, OTHERS),
-    ("RootMeanSquaredError", {}, NUMBERS[:, 0], OTHERS[:, :1]),
-    ("CosineSimilarity", {}, NUMBERS, OTHERS),
-    ("LogCoshError", {}, NUMBERS, OTHERS),
-    ("PearsonCorrelation", {}, NUMBERS, OTHERS),
-    ("ConcordanceCorrelation", {}, NUMBERS, OTHERS),
-    ("R2Score", {}, NUMBERS, OTHERS),
-    ("R2Score", {"class_aggregation": None}, NUMBERS, OTHERS),
-    ("R2Score", {"class_aggregation": "variance_weighted_average", "num_regressors": 2}, NUMBERS, OTHERS),
-    ("TruePositives", {}, BIT, CHANCE),
-    ("FalsePositives", {"thresholds": [0.2, 0.8]}, BITS, CHANCES),
-    ("TrueNegatives", {"thresholds": [0.0, 0.5, 1.0]}, BITS, CHANCES),
-    ("FalseNegatives", {"thresholds": 0.3}, BIT[:, 0], CHANCE[:, 0]),
-    ("Precision", {}, BIT, CHANCE),
-    ("Precision", {"thresholds": [0.1, 0.5, 0.6]}, BITS, CHANCES),
-    ("Precision", {"thresholds": [0.0, 0.25, 0.5, 0.75, 1.0]}, BITS, CHANCES),
-    ("Precision", {"top_k": 2}, ONE_HOT, ROWS),
-    ("Precision", {"top_k": 2, "class_id": 1}, ONE_HOT, ROWS),
-    ("Precision", {"class_id": 2}, BITS, CHANCES),
-    ("Recall", {}, BIT, CHANCE),
-    ("Recall", {"top_k": 3}, ONE_HOT, ROWS),
-    ("Recall", {"class_id": 2, "thresholds": 0.3}, BITS, CHANCES),
-    ("SensitivityAtSpecificity", {"specificity": 0.4}, BIT, CHANCE),
-    ("SensitivityAtSpecificity", {"specificity": 0.4, "num_thresholds": 1}, BIT, CHANCE),
-    ("SpecificityAtSensitivity", {"sensitivity": 0.7, "num_thresholds": 9}, BITS, CHANCES),
-    ("PrecisionAtRecall", {"recall": 0.6}, BITS, CHANCES),
-    ("PrecisionAtRecall", {"recall": 0.6, "class_id": 1}, BITS, CHANCES),
-    ("RecallAtPrecision", {"precision": 0.6}, BITS, CHANCES),
-    ("AUC", {}, BIT, CHANCE),
-    ("AUC", {"num_thresholds": 7}, BITS, CHANCES),
-    ("AUC", {"curve": "PR"}, BITS, CHANCES),
-    ("AUC", {"curve": "PR", "summation_method": "minoring"}, BITS, CHANCES),
-    ("AUC", {"curve": "PR", "summation_method": "majoring"}, BITS, CHANCES),
-    ("AUC", {"summation_method": "majoring"}, BITS, CHANCES),
-    ("AUC", {"curve": "PRGAIN"}, BITS, CHANCES),
-    ("AUC", {"thresholds": [0.9, 0.15, 0.5]}, BITS, CHANCES),
-    ("AUC", {"thresholds": [0.25, 0.5, 0.75]}, BITS, CHANCES),
-    ("AUC", {"from_logits": True}, BITS, LOGITS),
-    ("AUC", {"multi_label": True}, BITS, CHANCES),
-    ("AUC", {"multi_label": True, "num_labels": C, "curve": "PR"}, BITS, CHANCES),
-    ("AUC", {"multi_label": True, "thresholds": [0.2, 0.7]}, BITS, CHANCES),
-    ("AUC", {"multi_label": True, "label_weights": [0.1, 0.4, 0.2, 0.3]}, BITS, CHANCES),
-    ("AUC", {"label_weights": [0.1, 0.4, 0.2, 0.3]}, BITS, CHANCES),
-    ("AUC", {"label_weights": [0.1, 0.4, 0.2, 0.3], "thresholds": [0.2, 0.7]}, BITS, CHANCES),
-    ("F1Score", {}, ONE_HOT, ROWS),
-    ("F1Score", {"threshold": 0.5}, BITS, CHANCES),
-    ("F1Score", {"average": "micro", "threshold": 0.4}, BITS, CHANCES),
-    ("F1Score", {"average": "macro"}, ONE_HOT, ROWS),
-    ("FBetaScore", {"average": "weighted", "beta": 2.0, "threshold": 0.4}, BITS, CHANCES),
-    ("IoU", {"num_classes": C, "target_class_ids": [0, 2]}, PIXELS, GUESSED_PIXELS),
-    ("IoU", {"num_classes": C, "target_class_ids": [0, 2], "sparse_y_pred": False}, PIXELS, PIXEL_ROWS),
-    ("MeanIoU", {"num_classes": C}, PIXELS, GUESSED_PIXELS),
-    ("MeanIoU", {"num_classes": C, "ignore_class": 1}, PIXELS, GUESSED_PIXELS),
-    ("MeanIoU", {"num_classes": 3}, PIXELS, GUESSED_PIXELS),
-    ("MeanIoU", {"num_classes": C, "dtype": "float32"}, PIXELS, GUESSED_PIXELS),
-    ("BinaryIoU", {"threshold": 0.3}, BITS, CHANCES),
-    ("BinaryIoU", {"target_class_ids": [1]}, BITS, CHANCES),
-    ("OneHotIoU", {"num_classes": C, "target_class_ids": [1]}, ONE_HOT, ROWS),
-    ("OneHotMeanIoU", {"num_classes": C}, ONE_HOT, ROWS),
-    ("OneHotMeanIoU", {"num_classes": C, "sparse_y_pred": True}, ONE_HOT, GUESSES),
-]
-BY_PIXEL = {"IoU", "MeanIoU", "BinaryIoU", "OneHotIoU", "OneHotMeanIoU"}
 
 
 def _results(room, name, settings, y_true, y_pred, weights=None, as_torch=True):
@@ -158,22 +56,6 @@ def _assert_same(name, settings, y_true, y_pred, weights=None):
     assert [variable.name for variable in metric.variables] == [variable.name for variable in keras_metric.variables]
     for mine, other in zip(metric.variables, keras_metric.variables):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=2e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("name", "settings", "y_true", "y_pred"), CASES)
-def test_result(name, settings, y_true, y_pred):
-    _assert_same(name, settings, y_true, y_pred)
-
-
-@pytest.mark.parametrize(("name", "settings", "y_true", "y_pred"), CASES)
-def test_weighted_result(name, settings, y_true, y_pred):
-    weights = np.random.default_rng(1).random(N).astype("float32")
-    if name in BY_PIXEL:
-        shape = np.shape(y_true)[:-1] if name.startswith("OneHot") else np.shape(y_true)
-        weights = np.random.default_rng(1).integers(0, 4, shape)
-        if settings.get("dtype") == "float32":
-            weights = weights.astype("float32") / 4
-    _assert_same(name, settings, y_true, y_pred, weights)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +158,18 @@ def test_every_name_of_keras_is_here(name):
     assert hasattr(metrics, name)
 
 
+NEEDED = {
+    "IoU": {"num_classes": 3, "target_class_ids": [0, 2]},
+    "OneHotIoU": {"num_classes": 3, "target_class_ids": [0, 2]},
+    "MeanIoU": {"num_classes": 3},
+    "OneHotMeanIoU": {"num_classes": 3},
+    "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    "PrecisionAtRecall": {"recall": 0.5},
+    "RecallAtPrecision": {"precision": 0.5},
+}
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_same_arguments_names_and_directions(name):
     ours, theirs = getattr(metrics, name), getattr(keras.metrics, name)
@@ -283,7 +177,7 @@ def test_same_arguments_names_and_directions(name):
     found = {key: value.default for key, value in inspect.signature(ours.__init__).parameters.items()}
     assert list(found) == list(expected)
     assert found == expected
-    settings = next((case[1] for case in CASES if case[0] == name), {})
+    settings = NEEDED.get(name, {})
     reset_names()
     keras.backend.clear_session()
     mine, other = ours(**settings), theirs(**settings)

@@ -215,3 +215,93 @@ def test_freezing_parts_and_wholes():
     both(thaw_last)
     both(lambda model, base: setattr(model, "trainable", False))
     both(lambda model, base: setattr(model, "trainable", True))
+
+
+def test_models_within_a_stack_are_counted_as_in_keras():
+    def make(k):
+        inputs = k.Input((4,))
+        stack = k.Sequential([k.Input((4,)), k.layers.Dense(4)])
+        grown = k.Sequential()
+        grown.add(k.Input((4,)))
+        grown.add(k.layers.Dense(3))
+        grown.add(k.layers.Dense(4))
+        late = k.Sequential([k.layers.Dense(4)])
+        inner = k.Model(inputs, k.layers.Dense(4)(late(grown(stack(inputs)))))
+        return k.Model(inputs, inner(inputs))
+
+    ours, theirs = look_at(make)
+    assert ours.name == theirs.name
+
+
+# --- masks ----------------------------------------------------------------------------
+
+TOKENS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [4, 1, 3, 2], [0, 2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * 2.0,
+        lambda x: x + x,
+        lambda x: -x,
+        lambda x: x[:, 1:],
+        lambda x: 1.0 - x,
+        lambda x: torch.relu(x) if isinstance(x, torch.Tensor) else keras.ops.relu(x),
+    ],
+    ids=["times", "plus", "negative", "later", "minus", "relu"],
+)
+def test_operators_leave_the_mask_behind(function):
+    def make(k):
+        inputs = k.Input((4,), dtype="int32")
+        x = function(k.layers.Embedding(5, 3, mask_zero=True)(inputs))
+        return k.Model(inputs, k.layers.GRU(3, return_sequences=True)(x))
+
+    look_at(make, TOKENS)
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_mask_beside_an_initial_state(kind, both):
+    """Keras hands a mask over by itself only where no other argument holds tensors."""
+
+    def make(k):
+        inputs = k.Input((4,), dtype="int32")
+        x = k.layers.Embedding(5, 3, mask_zero=True)(inputs)
+        state = k.layers.Dense(3)(k.layers.Flatten()(x))
+        layer = getattr(k.layers, kind)(3, return_sequences=True)
+        layer = k.layers.Bidirectional(layer) if both else layer
+        states = [state] * ((2 if kind == "LSTM" else 1) * (2 if both else 1))
+        return k.Model(inputs, [layer(x, initial_state=states), getattr(k.layers, kind)(3)(x)])
+
+    look_at(make, TOKENS)
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [
+        lambda k, x: k.layers.Masking()(x),
+        lambda k, x: k.layers.Bidirectional(k.layers.GRU(3, return_sequences=True))(k.layers.Masking()(x)),
+        lambda k, x: k.layers.Add()([k.layers.Masking()(x), k.layers.Masking()(k.layers.Dense(3)(x))]),
+        lambda k, x: k.layers.Concatenate()([k.layers.Masking()(x), k.layers.Dense(2)(x)]),
+        lambda k, x: k.layers.Concatenate(axis=1)([k.layers.Masking()(x), k.layers.Masking()(k.layers.Dense(3)(x))]),
+        lambda k, x: k.layers.Attention()([k.layers.Masking()(x), x]),
+        lambda k, x: k.Sequential([k.layers.Dense(3)])(k.layers.Masking()(x)),
+        lambda k, x: k.layers.Masking()(x) * 2.0,
+    ],
+    ids=["masking", "bidirectional", "add", "concatenate", "along time", "attention", "model", "operator"],
+)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_masks_count_in_the_order_of_layers(masked, depth):
+    """Beside a masked branch, another of Dense layers: which of them comes first depends on the masks' steps."""
+
+    def make(k):
+        sequence, features = k.Input((4, 3), name="sequence"), k.Input((3,), name="features")
+        x = k.layers.Dense(3, name="first")(sequence)
+        x = k.layers.LSTM(3)(masked(k, x))
+        y = features
+        for _ in range(depth):
+            y = k.layers.Dense(3)(y)
+        return k.Model([sequence, features], k.layers.Average()([y, x]))
+
+    rng = np.random.default_rng(1)
+    look_at(make, [rng.normal(size=(5, *shape)).astype("float32") for shape in ((4, 3), (3,))])

@@ -11,6 +11,7 @@ from uncrumple.callbacks.learning_rate_scheduler import LearningRateScheduler
 from uncrumple.callbacks.logs import LazyLogs
 from uncrumple.callbacks.model_checkpoint import ModelCheckpoint
 from uncrumple.callbacks.monitor import MonitorCallback
+from uncrumple.callbacks.orbax_checkpoint import OrbaxCheckpoint
 from uncrumple.callbacks.progress import Progbar, ProgbarLogger
 from uncrumple.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from uncrumple.callbacks.remote_monitor import RemoteMonitor
@@ -32,6 +33,7 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "MonitorCallback",
+    "OrbaxCheckpoint",
     "Progbar",
     "ProgbarLogger",
     "ReduceLROnPlateau",

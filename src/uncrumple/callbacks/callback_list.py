@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,8 +11,8 @@ from uncrumple.callbacks.callback import Callback, Logs
 from uncrumple.callbacks.history import History
 from uncrumple.callbacks.logs import LazyLogs, plain_logs
 from uncrumple.callbacks.progress import ProgbarLogger
-from uncrumple.core import registry
-from uncrumple.core.errors import closest, explain
+from uncrumple.core import own_parts, registry
+from uncrumple.core.errors import closest, explain, one_of
 
 _OLDER_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 _NEEDED = ("set_params", "set_model", "on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
@@ -123,13 +125,11 @@ class CallbackList(Callback):
             _call(self._test_end, batch, logs)
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        for method in self._predict_begin:
-            method(batch, logs={} if logs is None else logs)
+        _call(self._predict_begin, batch, {} if logs is None else logs, convert=False)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         # The outputs are handed on as they are: a prediction must not become a float.
-        for method in self._predict_end:
-            method(batch, logs={} if logs is None else logs)
+        _call(self._predict_end, batch, {} if logs is None else logs, convert=False)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         _call([callback.on_batch_begin for callback in self.callbacks], batch, logs)
@@ -140,16 +140,24 @@ class CallbackList(Callback):
     # --- epochs, beginnings and ends ----------------------------------------------
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        plain = plain_logs(logs)
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch, plain)
+        self._each("on_epoch_begin", epoch, plain_logs(logs))
         self._find_hooks()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         # One dict for all: what a callback adds (the learning rate) those after it see.
-        plain = plain_logs(logs)
+        self._each("on_epoch_end", epoch, plain_logs(logs))
+
+    def _each(self, name: str, *args: Any) -> None:
+        """Call a method of every callback."""
         for callback in self.callbacks:
-            callback.on_epoch_end(epoch, plain)
+            method = getattr(callback, name)
+            try:
+                method(*args)
+            except Exception as error:
+                failure = explained(callback, name, method, args, error)
+                if failure is None:
+                    raise
+                raise failure from None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._begin("on_train_begin", logs)
@@ -171,9 +179,7 @@ class CallbackList(Callback):
 
     def _begin(self, name: str, logs: Logs | None) -> None:
         self._open += 1
-        plain = plain_logs(logs)
-        for callback in self.callbacks:
-            getattr(callback, name)(plain)
+        self._each(name, plain_logs(logs))
         self._find_hooks()
 
     def _end(self, name: str, logs: Logs | None) -> None:
@@ -185,20 +191,83 @@ class CallbackList(Callback):
                     f"callbacks.{name.replace('_end', '_begin')}()",
                 )
             )
-        plain = plain_logs(logs)
-        for callback in self.callbacks:
-            getattr(callback, name)(plain)
+        self._each(name, plain_logs(logs))
         self._open -= 1
 
 
-def _call(methods: list[Callable[..., Any]], batch: int, logs: Logs | None) -> None:
+def _call(methods: list[Callable[..., Any]], batch: int, logs: Logs | None, convert: bool = True) -> None:
     if logs is None:
         logs = {}
-    elif type(logs) is dict and logs:
+    elif convert and type(logs) is dict and logs:
         # A plain dict of tensors, from a loop of the user's own: converted only if someone reads it.
         logs = LazyLogs(logs)
     for method in methods:
-        method(batch, logs=logs)
+        try:
+            method(batch, logs=logs)
+        except Exception as error:
+            owner = getattr(method, "__self__", None)
+            failure = explained(owner, getattr(method, "__name__", "method"), method, (batch, logs), error)
+            if failure is None:
+                raise
+            raise failure from None
+
+
+# --- a callback that fails ------------------------------------------------------------
+
+
+def explained(callback: Any, name: str, method: Any, args: tuple[Any, ...], error: Exception) -> Exception | None:
+    """Return the error to raise in place of one that a user's callback raised; None to leave it as it is.
+
+    Args:
+        callback: The callback; None for a function that a `LambdaCallback` holds.
+        name: The method's name.
+        method: What was called.
+        args: What it was called with.
+        error: What it raised.
+    """
+    line = own_parts.line_of_the_user(error)
+    function = not hasattr(method, "__self__")
+    if line is None and not (function or own_parts.is_own(callback)):
+        return None
+    who = f"The function {name} of LambdaCallback" if function else type(callback).__name__
+    if line is None and type(error) is TypeError and re.search(r"positional arg|keyword arg|unexpected", str(error)):
+        return _about_a_signature(who, name, function, method, error)
+    on = "" if function else f" in {name}()"
+    if "epoch" in name or "batch" in name:
+        on += f" at {'epoch' if 'epoch' in name else 'batch'} {args[0]}"
+    logs = args[-1]
+    came = fix = None
+    missed = error.args[0] if type(error) is KeyError and error.args else None
+    if isinstance(missed, str) and isinstance(logs, dict) and missed not in logs and _reads_logs(line, missed):
+        came = f"logs has no {missed!r}"
+        expected = one_of(missed, logs) if logs else f"Expected {name}() to look at nothing in logs: there is nothing."
+        guess = closest(missed, logs)
+        fix = f"did you mean {guess!r}?" if guess else f"logs.get({missed!r})"
+        return own_parts.NoKey(explain(f"{who} failed{on}: {came}.", expected, fix)).with_traceback(error.__traceback__)
+    expected = f"Expected {'it' if function else name + '()'} to run without an error."
+    return own_parts.failed(who, error, on=on, expected=expected, fix=f"{name} of {who} is where to look")
+
+
+def _reads_logs(line: str | None, name: str) -> bool:
+    """Return whether a line of code looks a name up in the logs."""
+    return line is not None and re.search(rf"logs\[\s*(['\"]){re.escape(name)}\1", line) is not None
+
+
+def _about_a_signature(who: str, name: str, function: bool, method: Any, error: Exception) -> Exception:
+    """Return the error for a method that does not take what callbacks are given."""
+    base = getattr(Callback, name, None)
+    if name == "<lambda>" or base is None:
+        takes = "epoch, logs"
+        base_names = ["epoch", "logs"]
+    else:
+        base_names = list(inspect.signature(base).parameters)[1:]
+        takes = ", ".join(base_names)
+    own = ", ".join(inspect.signature(method).parameters)
+    wanted = ", ".join([one if one != "logs" else "logs=None" for one in base_names])
+    came = f"{who} takes ({own})" if function else f"{who}: its {name}() takes ({own})"
+    fix = f"lambda {takes}: ..." if function else f"def {name}(self, {wanted}): ..."
+    text = explain(f"{came}, and is called with ({takes}).", "Expected it to take what callbacks are given.", fix)
+    return TypeError(text).with_traceback(error.__traceback__)
 
 
 def _wanted(callback: Any, name: str) -> Callable[..., Any] | None:

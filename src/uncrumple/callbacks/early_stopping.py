@@ -13,6 +13,9 @@ from uncrumple.callbacks.screen import message
 class EarlyStopping(MonitorCallback):
     """Stop training once a metric has not improved for `patience` epochs.
 
+    Better than best: value < best - |min_delta| with mode "min", value > best + |min_delta| with
+    "max".
+
     Args:
         monitor: The metric to watch, as named in `History`.
         min_delta: A change must be larger than this to count as an improvement.

@@ -30,6 +30,8 @@ def log_learning_rates(optimizer: Any, logs: Logs) -> None:
 class LearningRateScheduler(Callback):
     """Set the learning rate at the start of each epoch to what a function says.
 
+    learning_rate = schedule(epoch, learning_rate).
+
     Adds `learning_rate` to the logs of each epoch.
 
     Args:

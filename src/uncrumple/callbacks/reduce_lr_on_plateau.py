@@ -17,6 +17,8 @@ from uncrumple.core.errors import unknown_argument
 class ReduceLROnPlateau(MonitorCallback):
     """Multiply the learning rate by `factor` once a metric has not improved for `patience` epochs.
 
+    learning_rate = max(learning_rate * factor, min_lr).
+
     Adds `learning_rate` to the logs of each epoch.
 
     Args:

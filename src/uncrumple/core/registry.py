@@ -25,6 +25,8 @@ _builtins: dict[str, dict[str, Any]] = {}
 # {"my_package>MyLayer": MyLayer}
 _registered: dict[str, Any] = {}
 _scopes: list[dict[str, Any]] = []
+# {"ops": a function from a name to a class}
+_later: dict[str, Callable[[str], Any]] = {}
 
 
 def add_builtins(category: str, objects: Iterable[Any], *, module: str | None = None) -> None:
@@ -38,14 +40,35 @@ def add_builtins(category: str, objects: Iterable[Any], *, module: str | None = 
     """
     table = _builtins.setdefault(category, {})
     for thing in objects:
-        table[thing.__name__] = thing
+        table[_known_as(thing)] = thing
         if isinstance(thing, type):
             thing._keras_module = module or f"keras.{category}"  # type: ignore[attr-defined]
+
+
+def _known_as(thing: Any) -> str:
+    """Return the name of a class or function in files: `_keras_name`, where Keras offers it under another than its own."""
+    return vars(thing).get("_keras_name", thing.__name__) if isinstance(thing, type) else thing.__name__
+
+
+def add_later(category: str, find: Callable[[str], Any]) -> None:
+    """Say who makes the classes of a category that are not entered beforehand.
+
+    Args:
+        category: Such as `"ops"`.
+        find: Returns the class of a name, or None.
+    """
+    _later[category] = find
 
 
 def builtins(category: str) -> dict[str, Any]:
     """Return the table of one category: {name: class or function}."""
     return _builtins.setdefault(category, {})
+
+
+def builtin(category: str, name: str) -> Any:
+    """Return the class or function of one category that has a name, made now if need be; None if there is none."""
+    found = builtins(category).get(name)
+    return _later[category](name) if found is None and category in _later else found
 
 
 # --- a user's own classes ---------------------------------------------------------
@@ -274,7 +297,7 @@ def _serialize_object(thing: Any) -> dict[str, Any]:
     out: dict[str, Any] = {
         # Where a script's own class lives is not known to whoever opens the file.
         "module": builtin or (None if cls.__module__ == "__main__" else cls.__module__),
-        "class_name": cls.__name__,
+        "class_name": _known_as(cls),
         "config": serialize_dict(thing.get_config()),
         "registered_name": registered,
     }
@@ -335,6 +358,8 @@ def _find_builtin(module: str, class_name: str) -> Any:
     found = table.get(class_name)
     if found is None and class_name.startswith(_BACKEND_CLASS):
         found = table.get(class_name.removeprefix(_BACKEND_CLASS))
+    if found is None and category in _later:
+        found = _later[category](class_name)
     return found
 
 

@@ -109,7 +109,7 @@ class Variable(torch.nn.Parameter):
         Raises:
             ValueError: The shape of `value` differs.
         """
-        value = torch.as_tensor(value, device=self.device)
+        value = as_tensor(value, self.device)
         if tuple(value.shape) != tuple(self.shape):
             raise ValueError(
                 explain(
@@ -157,6 +157,18 @@ class Variable(torch.nn.Parameter):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype_name(self.dtype)}, value={self.numpy()}>"
+
+
+def as_tensor(value: Any, device: Any = None) -> torch.Tensor:
+    """Return numbers as a tensor; arrays of bfloat16, a type that NumPy has from `ml_dtypes`, too.
+
+    Example:
+        >>> as_tensor([1.0, 2.0])
+        tensor([1., 2.])
+    """
+    if getattr(getattr(value, "dtype", None), "name", None) == "bfloat16":
+        return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16).to(device)
+    return torch.as_tensor(value, device=device)
 
 
 def _rebuild(cls: type[Variable], data: torch.Tensor, requires_grad: bool, attributes: dict[str, Any]) -> Variable:

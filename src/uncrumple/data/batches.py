@@ -399,7 +399,8 @@ def weights_of_classes(y: Any, class_weight: dict[int, float]) -> torch.Tensor:
     labels = y
     if y.ndim > 1:
         labels = y.argmax(-1) if y.shape[-1] > 1 else y.squeeze(-1)
-    kinds, which = labels.round().to(torch.int64).unique(return_inverse=True)
+    numbers = labels.round() if labels.is_floating_point() else labels
+    kinds, which = numbers.to(torch.int64).unique(return_inverse=True)
     weights = [float(class_weight.get(kind, 1.0)) for kind in kinds.tolist()]
     return torch.tensor(weights, device=labels.device)[which]
 

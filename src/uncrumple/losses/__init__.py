@@ -90,6 +90,9 @@ def get(identifier: Any) -> Any:
     The name of a function, such as `"mse"`, gives the function; the name of a
     class, such as `"Huber"`, gives an object made with its defaults.
 
+    Args:
+        identifier: A name, a config, a loss, a class or function, or None.
+
     Raises:
         ValueError: The name is not known; the message says which is meant.
 
@@ -105,6 +108,9 @@ def get(identifier: Any) -> Any:
 def serialize(loss: Any) -> Any:
     """Return the name of a loss function, or the config of a loss.
 
+    Args:
+        loss: A loss.
+
     Example:
         >>> serialize(mean_squared_error)
         'mean_squared_error'
@@ -114,6 +120,10 @@ def serialize(loss: Any) -> Any:
 
 def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the loss that `serialize` described.
+
+    Args:
+        name: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize(serialize(BinaryCrossentropy(label_smoothing=0.1))).label_smoothing

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.core import registry
+from uncrumple.core import own_parts, registry, tree
 from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.dtypes import floatx, get_policy
 from uncrumple.core.errors import explain, unknown_name
@@ -20,6 +20,8 @@ _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 class Loss(NamesItsArguments):
     """Base class: subclass it, and return one number per sample from `call`.
+
+    loss = reduction of call(y_true, y_pred) * sample_weight.
 
     Args:
         name: Its name; by default the class's, in snake case.
@@ -68,8 +70,37 @@ class Loss(NamesItsArguments):
         mask = keras_mask(y_pred)
         y_pred = _convert(y_pred, self._torch_dtype)
         y_true = _convert(y_true, None if self._keeps_label_dtype else self._torch_dtype)
-        values = self.call(y_true, y_pred)
+        try:
+            values = self.call(y_true, y_pred)
+        except Exception as error:
+            failure = self._failure(y_true, y_pred, error)
+            if failure is None:
+                raise
+            raise failure from None
         return self._reduce(values, sample_weight, mask)
+
+    @property
+    def _who(self) -> str:
+        """How messages call this loss."""
+        fn = getattr(self, "fn", None)
+        return own_parts.named("loss", self if fn is None or isinstance(self, BuiltinLoss) else fn, self.name)
+
+    def _failure(self, y_true: Any, y_pred: Any, error: Exception) -> Exception | None:
+        """Return what to raise for an error in `call`, if a user wrote it."""
+        tensors = tree.flatten([y_true, y_pred])
+        own = own_parts.is_own(self) or own_parts.is_own(getattr(self, "fn", Loss))
+        # On shapes alone, code that needs numbers fails too; it is tried again with numbers.
+        if not own or any(isinstance(one, torch.Tensor) and one.is_meta for one in tensors):
+            return None
+        return own_parts.failed(
+            self._who,
+            error,
+            on=f" on y of shape {own_parts.shapes_of(tree.flatten(y_true))} "
+            f"and y_pred of shape {own_parts.shapes_of(tree.flatten(y_pred))}",
+            expected="Expected a loss that works for these shapes.",
+            about_shapes=True,
+            fix="def call(self, y_true, y_pred): return (y_true - y_pred).square().mean(-1)",
+        )
 
     def call(self, y_true: Any, y_pred: Any) -> torch.Tensor:
         """Return the loss of each sample."""
@@ -82,12 +113,16 @@ class Loss(NamesItsArguments):
         )
 
     def _reduce(self, values: Any, sample_weight: Any, mask: torch.Tensor | None) -> torch.Tensor:
-        if values is None:
-            raise ValueError(
+        if values is None or isinstance(values, (str, bytes, dict, set)):
+            where = f"{type(self).__name__}.call" if own_parts.is_own(self) else self.name
+            kind = ValueError if values is None else TypeError
+            raise kind(
                 explain(
-                    f"The loss '{self.name}' returned None.",
+                    f"{self._who} returned {own_parts.described(values)}.",
                     "Expected a tensor: one number per sample, or one number.",
-                    f"return ... as the last line of {self.name}",
+                    f"return ... as the last line of {where}"
+                    if values is None
+                    else f"return (y_true - y_pred).square().mean(-1)  in {where}",
                 )
             )
         own_mask = keras_mask(values)
@@ -138,6 +173,8 @@ def _convert(value: Any, dtype: torch.dtype | None) -> Any:
 
 class LossFunctionWrapper(Loss):
     """Make a loss of a function of (y_true, y_pred) that returns one number per sample.
+
+    loss = reduction of fn(y_true, y_pred, **kwargs) * sample_weight.
 
     Args:
         fn: The function.

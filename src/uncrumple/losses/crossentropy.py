@@ -26,6 +26,8 @@ def _check_smoothing(owner: BuiltinLoss, value: float) -> None:
 class SparseCategoricalCrossentropy(BuiltinLoss):
     """Take -log(probability of the true class), with classes given by number: one of several classes.
 
+    loss = -log(p[y_true]), with p = y_pred / sum(y_pred) or softmax(y_pred).
+
     Args:
         from_logits: Whether y_pred holds scores, without a softmax in the model.
         ignore_class: A class number whose samples do not count.
@@ -119,6 +121,9 @@ class CategoricalCrossentropy(BuiltinLoss):
 
 class BinaryCrossentropy(BuiltinLoss):
     """Take -log(probability of the truth) for yes-or-no questions, each with one output.
+
+    loss = mean over outputs of -(y_true * log(p) + (1 - y_true) * log(1 - p)), with p = y_pred or
+    sigmoid(y_pred).
 
     Args:
         from_logits: Whether y_pred holds scores, without a sigmoid in the model.

@@ -38,6 +38,8 @@ class MeanSquaredError(BuiltinLoss):
 class MeanAbsoluteError(BuiltinLoss):
     """Average the absolute errors: |y_true - y_pred|.
 
+    loss = mean of |y_true - y_pred|.
+
     Args:
         reduction, name, dtype: As in `Loss`.
 
@@ -105,6 +107,8 @@ class MeanSquaredLogarithmicError(BuiltinLoss):
 class CosineSimilarity(BuiltinLoss):
     """Take minus the cosine of the angle between the vectors: -1 is the same direction.
 
+    loss = -sum(y_true * y_pred) / (|y_true| * |y_pred|), from -1 (one direction) to 1 (opposite).
+
     Args:
         axis: The axis along which a vector lies.
         reduction, name, dtype: As in `Loss`.
@@ -131,6 +135,10 @@ class CosineSimilarity(BuiltinLoss):
 class Huber(BuiltinLoss):
     """Square small errors and take large ones as they are, so that outliers pull less.
 
+    With e = y_true - y_pred: loss = e**2 / 2 where |e| <= delta, else delta * (|e| - delta / 2).
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+
     Args:
         delta: The error at which the parabola goes over into a straight line.
         reduction, name, dtype: As in `Loss`.
@@ -156,6 +164,8 @@ class Huber(BuiltinLoss):
 
 class LogCosh(BuiltinLoss):
     """Average log(cosh(error)): smooth, like a square near zero and like the absolute error far out.
+
+    loss = mean of log(cosh(y_pred - y_true)).
 
     Args:
         reduction, name, dtype: As in `Loss`.

@@ -40,6 +40,8 @@ def sparse_categorical_crossentropy(
 ) -> torch.Tensor:
     """Return -log(probability of the true class), the class given by its number.
 
+    -log(p[y_true]), with p = y_pred / sum(y_pred) or softmax(y_pred).
+
     Args:
         y_true: (samples, ...) or (samples, ..., 1) class numbers from 0.
         y_pred: (samples, ..., classes) probabilities; rows are made to sum to
@@ -131,7 +133,7 @@ def categorical_focal_crossentropy(
         y_true = _smooth(y_true, label_smoothing, axis)
     if from_logits:
         y_pred = torch.softmax(y_pred, axis)
-    share = (y_pred / y_pred.sum(axis, keepdim=True)).clamp(_EPSILON, 1.0 - _EPSILON)
+    share = (y_pred / kernels.sum_of_rows(y_pred, axis)).clamp(_EPSILON, 1.0 - _EPSILON)
     weight = (1.0 - share) ** gamma * (
         alpha if isinstance(alpha, (int, float)) else as_tensor(alpha, share.dtype, share.device)
     )
@@ -194,8 +196,10 @@ def binary_focal_crossentropy(
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
         y_pred = torch.sigmoid(y_pred)
-    right = y_true * y_pred + (1 - y_true) * (1 - y_pred)
-    out = (1.0 - right) ** gamma * kernels.binary_from_probabilities(y_true, y_pred)
+    wrong = 1.0 - (y_true * y_pred + (1 - y_true) * (1 - y_pred))
+    if 0 < gamma < 1:
+        wrong = wrong.clamp(min=_EPSILON)  # at zero, the slope of such a power is infinite
+    out = wrong**gamma * kernels.binary_from_probabilities(y_true, y_pred)
     if apply_class_balancing:
         out = (y_true * alpha + (1 - y_true) * (1 - alpha)) * out
     return out.mean(axis)
@@ -228,7 +232,9 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
     """
     y_true, y_pred = pair_labels("categorical_generalized_cross_entropy", y_true, y_pred)
     right = y_pred.gather(-1, y_true.long().unsqueeze(-1)).squeeze(-1)
-    return (1 - right**q) / q
+    # At zero, the slope of such a power is infinite.
+    possible = right > 0
+    return (1 - torch.where(possible, torch.where(possible, right, 1) ** q, 0)) / q
 
 
 def kl_divergence(y_true: Any, y_pred: Any) -> torch.Tensor:

@@ -91,7 +91,16 @@ def circle(
         True
     """
     y_pred = as_float(y_pred)
-    y_true = as_tensor(y_true, torch.int32, y_pred.device).reshape(-1, 1)
+    y_true = as_tensor(y_true, torch.int32, y_pred.device)
+    if y_pred.dim() != 2 or tuple(y_true.shape) not in ((y_pred.shape[0],), (y_pred.shape[0], 1)):
+        raise ValueError(
+            explain(
+                f"circle got y_true of shape {tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}.",
+                "Expected one class number per sample, and one row of features per sample.",
+                "end the model with Dense(features) and UnitNormalization(), and pass class numbers of shape (samples,).",
+            )
+        )
+    y_true = y_true.reshape(-1, 1)
     others = y_pred if ref_embeddings is None else as_tensor(ref_embeddings, y_pred.dtype, y_pred.device)
     labels = y_true if ref_labels is None else as_tensor(ref_labels, torch.int32, y_pred.device).reshape(-1, 1)
     distance = (1 - y_pred @ others.T).clamp(min=0)
@@ -116,6 +125,9 @@ def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
         y_true: (samples, longest text) class numbers; 0 is the blank and fills up short texts.
         y_pred: (samples, time steps, classes) scores before softmax.
 
+    A text that needs more time steps than there are has the probability zero, and an infinite loss.
+    Between two equal symbols, one more step is needed.
+
     Source: Graves et al., 2006.
 
     Example:
@@ -135,4 +147,6 @@ def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
     lengths = (y_true != 0).sum(-1)
     steps = torch.full((y_pred.shape[0],), y_pred.shape[1], dtype=torch.int64, device=y_pred.device)
     scores = torch.log_softmax(y_pred.float() if y_pred.dtype.itemsize < 4 else y_pred, -1)
+    if scores.is_meta:  # torch cannot run its own without numbers
+        return scores.sum((1, 2))
     return F.ctc_loss(scores.transpose(0, 1), y_true, steps, lengths, blank=0, reduction="none")

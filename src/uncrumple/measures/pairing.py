@@ -189,8 +189,9 @@ def without(tensor: torch.Tensor, axis: int) -> tuple[int, ...]:
 
 
 def keras_mask(tensor: Any) -> torch.Tensor | None:
-    """Return the mask a layer left on its output (True: counts), or None."""
-    return getattr(tensor, "_keras_mask", None)
+    """Return the mask a layer left on its output (True: counts), or None; none that attention has used up, as in Keras."""
+    mask = getattr(tensor, "_keras_mask", None)
+    return None if mask is not None and mask is getattr(tensor, "_used_mask", None) else mask
 
 
 def join_mask(

@@ -31,6 +31,8 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> torch.Tensor:
 def mean_absolute_error(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return mean(|y_true - y_pred|) over the last axis.
 
+    mean of |y_true - y_pred| over the last axis.
+
     Args:
         y_true: (samples, ..., outputs) what is true.
         y_pred: (samples, ..., outputs) what was predicted.
@@ -110,6 +112,8 @@ def log_cosh(y_true: Any, y_pred: Any) -> torch.Tensor:
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return minus the cosine of the angle between the two vectors: -1 means the same direction.
+
+    -sum(y_true * y_pred) / (|y_true| * |y_pred|), along `axis`.
 
     Args:
         y_true: (samples, ..., outputs) what is true.

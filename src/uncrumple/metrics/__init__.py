@@ -138,6 +138,9 @@ def get(identifier: Any) -> Any:
     A name gives a new metric: `"mae"`, `"mean_absolute_error"` and
     `"MeanAbsoluteError"` the same kind. A function comes back as it is.
 
+    Args:
+        identifier: A name, a config, a metric, a class or function, or None.
+
     Raises:
         ValueError: The name is not known; the message says which is meant.
 
@@ -153,6 +156,9 @@ def get(identifier: Any) -> Any:
 def serialize(metric: Any) -> Any:
     """Return the config of a metric, or the name of a function.
 
+    Args:
+        metric: A metric.
+
     Example:
         >>> serialize(Precision(thresholds=0.3))["config"]["thresholds"]
         0.3
@@ -162,6 +168,10 @@ def serialize(metric: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """Return the metric that `serialize` described.
+
+    Args:
+        config: What `serialize` returned.
+        custom_objects: {name: class or function} for what is not built in.
 
     Example:
         >>> deserialize(serialize(Precision(thresholds=0.3))).thresholds

@@ -38,6 +38,8 @@ def accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.Tensor:
     """Return 1 where (y_pred > threshold) equals y_true and 0 elsewhere, value by value.
 
+    mean of (y_pred > threshold) == y_true, over the last axis.
+
     Args:
         y_true: Zeros and ones.
         y_pred: Probabilities, of the same shape.
@@ -56,6 +58,8 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.T
 def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return 1 where the likeliest class is the true one and 0 elsewhere, per sample.
 
+    1 where argmax(y_true) == argmax(y_pred), else 0.
+
     Args:
         y_true: (samples, ..., classes) one-hot.
         y_pred: (samples, ..., classes) probabilities or scores.
@@ -70,6 +74,8 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
     """Return 1 where the likeliest class has the true number and 0 elsewhere, per sample.
+
+    1 where y_true == argmax(y_pred), else 0.
 
     Args:
         y_true: (samples, ...) or (samples, ..., 1) class numbers from 0.
@@ -97,6 +103,8 @@ def _in_top_k(labels: torch.Tensor, scores: torch.Tensor, k: int) -> torch.Tenso
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
     """Return 1 where the true class is among the k likeliest and 0 elsewhere, per sample.
+
+    1 where argmax(y_true) is among the k largest of y_pred, else 0.
 
     Args:
         y_true: (samples, ..., classes) one-hot.
@@ -138,6 +146,8 @@ def sparse_top_k_categorical_accuracy(
 
 class Accuracy(BuiltinMeanMetric):
     """Share of predictions that equal the truth exactly.
+
+    value = (number of y_true == y_pred) / (number of all).
 
     Args:
         name, dtype: As in `Metric`.
@@ -187,6 +197,8 @@ class _FastAccuracy(BuiltinMeanMetric):
 class BinaryAccuracy(_FastAccuracy):
     """Share of yes-or-no questions answered rightly.
 
+    value = mean of (y_pred > threshold) == y_true.
+
     Args:
         name, dtype: As in `Metric`.
         threshold: A prediction must be greater to count as one.
@@ -222,6 +234,8 @@ class BinaryAccuracy(_FastAccuracy):
 class CategoricalAccuracy(_FastAccuracy):
     """Share of samples whose likeliest class is the true one, with one-hot labels.
 
+    value = mean of argmax(y_true) == argmax(y_pred).
+
     Args:
         name, dtype: As in `Metric`.
 
@@ -243,6 +257,8 @@ class CategoricalAccuracy(_FastAccuracy):
 
 class SparseCategoricalAccuracy(_FastAccuracy):
     """Share of samples whose likeliest class is the true one, with class numbers as labels.
+
+    value = mean of y_true == argmax(y_pred).
 
     Args:
         name, dtype: As in `Metric`.
@@ -269,6 +285,8 @@ class SparseCategoricalAccuracy(_FastAccuracy):
 class TopKCategoricalAccuracy(BuiltinMeanMetric):
     """Share of samples whose true class is among the k likeliest, with one-hot labels.
 
+    value = mean of (argmax(y_true) is among the k largest of y_pred).
+
     Args:
         k: How many classes are looked at.
         name, dtype: As in `Metric`.
@@ -290,6 +308,8 @@ class TopKCategoricalAccuracy(BuiltinMeanMetric):
 
 class SparseTopKCategoricalAccuracy(BuiltinMeanMetric):
     """Share of samples whose true class is among the k likeliest, with class numbers as labels.
+
+    value = mean of (y_true is among the k largest of y_pred).
 
     Args:
         k: How many classes are looked at.

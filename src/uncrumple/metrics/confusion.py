@@ -31,6 +31,8 @@ class _OneCount(ConfusionMetric):
 class TruePositives(_OneCount):
     """Count ones that were predicted as ones.
 
+    value = sum of sample_weight over (y_true = 1 and y_pred > threshold).
+
     Args:
         thresholds: A number or a list: predictions above it are ones; by default 0.5.
         name, dtype: As in `Metric`.
@@ -47,6 +49,8 @@ class TruePositives(_OneCount):
 
 class TrueNegatives(_OneCount):
     """Count zeros that were predicted as zeros.
+
+    value = sum of sample_weight over (y_true = 0 and y_pred <= threshold).
 
     Args:
         thresholds: A number or a list: predictions above it are ones; by default 0.5.
@@ -65,6 +69,8 @@ class TrueNegatives(_OneCount):
 class FalsePositives(_OneCount):
     """Count zeros that were predicted as ones.
 
+    value = sum of sample_weight over (y_true = 0 and y_pred > threshold).
+
     Args:
         thresholds: A number or a list: predictions above it are ones; by default 0.5.
         name, dtype: As in `Metric`.
@@ -81,6 +87,8 @@ class FalsePositives(_OneCount):
 
 class FalseNegatives(_OneCount):
     """Count ones that were predicted as zeros.
+
+    value = sum of sample_weight over (y_true = 1 and y_pred <= threshold).
 
     Args:
         thresholds: A number or a list: predictions above it are ones; by default 0.5.

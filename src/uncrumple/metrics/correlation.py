@@ -15,6 +15,9 @@ _EPSILON = 1e-7
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """Return the linear correlation along an axis, from -1 to 1.
 
+    sum(a * b) / sqrt(sum(a**2) * sum(b**2)), with a and b = y_true and y_pred less their
+    means.
+
     Args:
         y_true, y_pred: Numbers of one shape.
         axis: The axis along which values are compared.
@@ -56,6 +59,9 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.T
 
 class PearsonCorrelation(BuiltinMeanMetric):
     """Mean linear correlation between y_true and y_pred, from -1 to 1.
+
+    value = mean of sum(a * b) / sqrt(sum(a**2) * sum(b**2)), with a and b = y_true and y_pred less their
+    means.
 
     Args:
         name, dtype: As in `Metric`.

@@ -153,6 +153,9 @@ class IoU(Metric):
 class BinaryIoU(IoU):
     """Mean intersection over union of the two sides of a yes-or-no question.
 
+    value = mean over target classes of (both) / (either), with a class of 1 where y_pred >=
+    threshold.
+
     Args:
         target_class_ids: `(0,)`, `(1,)` or `(0, 1)`.
         threshold: Predictions at or above it are ones.
@@ -186,6 +189,8 @@ class BinaryIoU(IoU):
 class MeanIoU(IoU):
     """Mean intersection over union of all classes.
 
+    value = mean over classes of TP / (TP + FP + FN).
+
     Args:
         num_classes: How many classes there are.
         name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis: As in `IoU`.
@@ -215,6 +220,8 @@ class MeanIoU(IoU):
 
 class OneHotIoU(IoU):
     """Mean intersection over union of some classes, with one-hot labels.
+
+    value = mean over target classes of TP / (TP + FP + FN), with classes = argmax of each row.
 
     Args:
         num_classes: How many classes there are.
@@ -246,6 +253,8 @@ class OneHotIoU(IoU):
 
 class OneHotMeanIoU(MeanIoU):
     """Mean intersection over union of all classes, with one-hot labels.
+
+    value = mean over all classes of TP / (TP + FP + FN), with classes = argmax of each row.
 
     Args:
         num_classes: How many classes there are.

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.core import registry
+from uncrumple.core import own_parts, registry, tree
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.variable import Variable
 from uncrumple.measures.pairing import as_tensor, join_mask, keras_mask, same_rank
@@ -55,6 +55,8 @@ def _per_sample(
 class Sum(Metric):
     """Add up everything it is given, weighted.
 
+    value = sum(values * sample_weight).
+
     Args:
         name, dtype: As in `Metric`.
 
@@ -88,6 +90,8 @@ class Sum(Metric):
 
 class Mean(Metric):
     """Average everything it is given, weighted.
+
+    value = sum(values * sample_weight) / sum(sample_weight).
 
     Args:
         name, dtype: As in `Metric`.
@@ -165,6 +169,10 @@ class Mean(Metric):
         self.total.add_(total)
         self.__dict__["_counted"] += count
 
+    def count_in(self, count: float) -> None:
+        """Take notice of `count` values that were added to `total` from outside."""
+        self.__dict__["_counted"] += count
+
     def reset_state(self) -> None:
         state = self.__dict__
         self.total.zero_()
@@ -182,6 +190,8 @@ class Mean(Metric):
 
 class MeanMetricWrapper(Mean):
     """Make a metric of a function of (y_true, y_pred): average what it returns.
+
+    value = sum(fn(y_true, y_pred, **kwargs) * sample_weight) / sum(sample_weight).
 
     Args:
         fn: Function that returns one number per sample, or (samples, ...).
@@ -215,12 +225,48 @@ class MeanMetricWrapper(Mean):
         mask = keras_mask(y_pred)
         if isinstance(y_pred, torch.Tensor):
             y_pred = y_pred.detach()
-        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        try:
+            values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        except Exception as error:
+            failure = self._failure(y_true, y_pred, error)
+            if failure is None:
+                raise
+            raise failure from None
+        if values is None or isinstance(values, (str, bytes, dict, set)):
+            kind = ValueError if values is None else TypeError
+            raise kind(
+                explain(
+                    f"{self._who} returned {own_parts.described(values)}.",
+                    "Expected a tensor: one number per sample, or one number.",
+                    f"return ... as the last line of {self.name}"
+                    if values is None
+                    else f"return (y_true - y_pred).abs().mean(-1)  in {self.name}",
+                )
+            )
         if mask is not None:
             if sample_weight is not None:
                 sample_weight = as_tensor(sample_weight, self._torch_dtype, mask.device)
             sample_weight = join_mask(sample_weight, mask, self._torch_dtype, renormalise=False)
         Mean.update_state(self, values, sample_weight)
+
+    @property
+    def _who(self) -> str:
+        """How messages call this metric."""
+        return own_parts.named("metric", self._fn if own_parts.is_own(self._fn) else self, self.name)
+
+    def _failure(self, y_true: Any, y_pred: Any, error: Exception) -> Exception | None:
+        """Return what to raise for an error in the function, if a user wrote it."""
+        if not own_parts.is_own(self._fn):
+            return None
+        shapes = own_parts.shapes_of(tree.flatten(y_true)), own_parts.shapes_of(tree.flatten(y_pred))
+        return own_parts.failed(
+            self._who,
+            error,
+            on=f" on y of shape {shapes[0]} and y_pred of shape {shapes[1]}",
+            expected="Expected a metric that works for these shapes.",
+            about_shapes=True,
+            fix="def my_metric(y_true, y_pred): return (y_true - y_pred).abs().mean(-1)",
+        )
 
     def get_config(self) -> dict[str, Any]:
         arguments = {key: registry.serialize_keras_object(value) for key, value in self._fn_kwargs.items()}

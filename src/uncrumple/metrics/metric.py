@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from uncrumple import initializers
+from uncrumple.core import own_parts, tree
 from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.dtypes import floatx, get_policy
 from uncrumple.core.errors import explain, unknown_name
@@ -20,6 +23,8 @@ _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
 class Metric(NamesItsArguments):
     """Base class: subclass it, make variables in `__init__`, change them in `update_state`, use them in `result`.
+
+    value = result(), after update_state(y_true, y_pred) for each batch since reset_state().
 
     The variables move to the device of what `update_state` is given.
 
@@ -232,9 +237,31 @@ def _following_device(update: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(given, torch.Tensor):
                 self._follow(given)
                 break
-        return update(self, *args, **kwargs)
+        try:
+            return update(self, *args, **kwargs)
+        except Exception as error:
+            failure = own_parts.failed(
+                own_parts.named("metric", type(self), self.name),
+                error,
+                on=f" in update_state(){_on(args, kwargs)}",
+                expected="Expected a metric that works for these shapes.",
+                about_shapes=True,
+                fix="def update_state(self, y_true, y_pred, sample_weight=None): ...",
+            )
+            if failure is None:
+                raise
+            raise failure from None
 
     return update_state
+
+
+def _on(args: Any, kwargs: dict[str, Any]) -> str:
+    """Return the shapes that `update_state` was given, in words."""
+    names = ("y", "y_pred")
+    found = [(name, own_parts.shapes_of(tree.flatten(one))) for name, one in zip(names, args)]
+    found += [(name.replace("y_true", "y"), own_parts.shapes_of(tree.flatten(kwargs[name]))) for name in kwargs]
+    words = [f"{name} of shape {shape}" for name, shape in found if shape]
+    return f" on {' and '.join(words)}" if words else ""
 
 
 def _returning_copy(result: Callable[..., Any]) -> Callable[..., Any]:
@@ -247,7 +274,32 @@ def _returning_copy(result: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(result)
     def wrapped(self: Metric, *args: Any, **kwargs: Any) -> Any:
-        return copied(result(self, *args, **kwargs))
+        try:
+            value = result(self, *args, **kwargs)
+        except Exception as error:
+            failure = own_parts.failed(
+                own_parts.named("metric", type(self), self.name),
+                error,
+                on=" in result()",
+                expected="Expected result() to return the value so far: a number, or a dict of numbers.",
+                fix="def result(self): return self.total",
+            )
+            if failure is None:
+                raise
+            raise failure from None
+        for part in value.values() if isinstance(value, dict) else (value,):
+            if not isinstance(part, (torch.Tensor, np.ndarray, np.generic, numbers.Number, list, tuple, dict)):
+                raise TypeError(
+                    explain(
+                        f"{own_parts.named('metric', type(self), self.name)}: its result() returned "
+                        f"{own_parts.described(part)}.",
+                        "Expected the value so far: a number, or a dict of numbers.",
+                        f"return ... as the last line of {type(self).__name__}.result"
+                        if part is None
+                        else f"return self.total  in {type(self).__name__}.result",
+                    )
+                )
+        return copied(value)
 
     return wrapped
 

@@ -70,6 +70,8 @@ class _BestUnderConstraint(ConfusionMetric):
 class SensitivityAtSpecificity(_BestUnderConstraint):
     """Greatest share of ones found, at thresholds that leave at least this share of zeros alone.
 
+    value = max over thresholds with TN / (TN + FP) >= specificity of TP / (TP + FN).
+
     Args:
         specificity: The share of zeros that must be predicted as zeros, from 0 to 1.
         num_thresholds: How many thresholds are tried.
@@ -102,6 +104,8 @@ class SensitivityAtSpecificity(_BestUnderConstraint):
 
 class SpecificityAtSensitivity(_BestUnderConstraint):
     """Greatest share of zeros left alone, at thresholds that find at least this share of ones.
+
+    value = max over thresholds with TP / (TP + FN) >= sensitivity of TN / (TN + FP).
 
     Args:
         sensitivity: The share of ones that must be found, from 0 to 1.
@@ -136,6 +140,8 @@ class SpecificityAtSensitivity(_BestUnderConstraint):
 class PrecisionAtRecall(_BestUnderConstraint):
     """Greatest precision, at thresholds whose recall is at least this.
 
+    value = max over thresholds with TP / (TP + FN) >= recall of TP / (TP + FP).
+
     Args:
         recall: The share of ones that must be found, from 0 to 1.
         num_thresholds: How many thresholds are tried.
@@ -168,6 +174,8 @@ class PrecisionAtRecall(_BestUnderConstraint):
 
 class RecallAtPrecision(_BestUnderConstraint):
     """Greatest recall, at thresholds whose precision is at least this.
+
+    value = max over thresholds with TP / (TP + FP) >= precision of TP / (TP + FN).
 
     Args:
         precision: The share of true ones among predicted ones, from 0 to 1.

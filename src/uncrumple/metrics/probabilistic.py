@@ -23,6 +23,8 @@ def _check_smoothing(owner: str, value: float) -> None:
 class BinaryCrossentropy(BuiltinMeanMetric):
     """Mean of -log(probability of the truth) over yes-or-no questions.
 
+    value = mean of -(y_true * log(p) + (1 - y_true) * log(1 - p)).
+
     Args:
         name, dtype: As in `Metric`.
         from_logits: Whether y_pred holds scores before the sigmoid.
@@ -51,6 +53,8 @@ class BinaryCrossentropy(BuiltinMeanMetric):
 
 class CategoricalCrossentropy(BuiltinMeanMetric):
     """Mean of -log(probability of the true class), with one-hot labels.
+
+    value = mean of -sum(y_true * log(p)).
 
     Args:
         name, dtype: As in `Metric`.
@@ -82,6 +86,8 @@ class CategoricalCrossentropy(BuiltinMeanMetric):
 
 class SparseCategoricalCrossentropy(BuiltinMeanMetric):
     """Mean of -log(probability of the true class), with class numbers as labels.
+
+    value = mean of -log(p[y_true]).
 
     Args:
         name, dtype: As in `Metric`.

@@ -37,6 +37,8 @@ class MeanSquaredError(BuiltinMeanMetric):
 class MeanAbsoluteError(BuiltinMeanMetric):
     """Mean of |y_true - y_pred|.
 
+    value = mean of |y_true - y_pred|.
+
     Args:
         name, dtype: As in `Metric`.
 
@@ -94,6 +96,8 @@ class MeanSquaredLogarithmicError(BuiltinMeanMetric):
 class RootMeanSquaredError(Mean):
     """Square root of the mean squared error, in the units of y.
 
+    value = sqrt(mean of (y_true - y_pred)**2).
+
     Args:
         name, dtype: As in `Metric`.
 
@@ -121,6 +125,8 @@ class RootMeanSquaredError(Mean):
 class CosineSimilarity(BuiltinMeanMetric):
     """Mean cosine of the angle between y_true and y_pred: 1 is the same direction.
 
+    value = mean of sum(y_true * y_pred) / (|y_true| * |y_pred|).
+
     Args:
         name, dtype: As in `Metric`.
         axis: The axis along which a vector lies.
@@ -140,6 +146,8 @@ class CosineSimilarity(BuiltinMeanMetric):
 
 class LogCoshError(BuiltinMeanMetric):
     """Mean of log(cosh(y_pred - y_true)).
+
+    value = mean of log(cosh(y_pred - y_true)).
 
     Args:
         name, dtype: As in `Metric`.

@@ -11,7 +11,8 @@ from uncrumple.core.errors import explain, unknown_argument
 from uncrumple.core.files import not_found
 from uncrumple.models.model import Model
 
-_OLD = (".h5", ".hdf5")
+# Names of files in the older form: read, not written.
+OLD = (".h5", ".hdf5")
 _TORCH = (".pt", ".pth", ".bin", ".ckpt")
 
 
@@ -37,7 +38,7 @@ def path_of(filepath: Any, method: str) -> str:
 
 
 def stem(path: str) -> str:
-    for suffix in (".weights.h5", ".h5py", *_OLD, *_TORCH, ".keras", ".safetensors", ".json", ".npz", ".pkl"):
+    for suffix in (".weights.h5", ".h5py", *OLD, *_TORCH, ".keras", ".safetensors", ".json", ".npz", ".pkl"):
         if path.endswith(suffix) and os.path.basename(path) != suffix:
             return path.removesuffix(suffix)
     return path.rstrip("/")
@@ -80,7 +81,7 @@ def check_name_of_model(path: str) -> None:
         fix = f"model.save_weights({path!r}) for the weights alone, or {fix}"
     elif path.endswith(".safetensors"):
         fix = f"model.save_weights({path!r}), or {fix}"
-    elif path.endswith(_OLD):
+    elif path.endswith(OLD):
         expected = "Expected a path that ends in .keras: the older .h5 form of whole models is not written."
     raise ValueError(explain(f"save got the path '{path}'.", expected, fix))
 
@@ -89,9 +90,10 @@ def check_readable_as_model(path: str) -> None:
     """Refuse files of kinds that are known not to hold a model that can be loaded."""
     if path.endswith((".weights.h5", ".safetensors")):
         kind, fix = "holds weights without a model", f"build the model, then model.load_weights({path!r})"
-    elif path.endswith(_OLD):
-        kind = "is a whole model in the older .h5 form, which cannot be read yet"
-        fix = "open it with Keras 3 and save it again: keras.models.load_model(path).save('model.keras')"
+    elif path.endswith(OLD) and os.path.isfile(path):
+        return
+    elif path.endswith(OLD) and not os.path.exists(path):
+        raise not_found(path, (".h5", ".hdf5", ".keras"))
     elif path.endswith(_TORCH):
         kind = "is a file of torch"
         fix = "build the model, then model.load_state_dict(torch.load(path, weights_only=True))"
@@ -109,7 +111,7 @@ def check_readable_as_model(path: str) -> None:
 
 
 def check_readable_as_weights(path: str) -> None:
-    if path.endswith((".weights.h5", ".keras", ".safetensors")):
+    if path.endswith((".weights.h5", ".keras", ".safetensors", *OLD)):
         return
     expected = "Expected a .weights.h5, .keras or .safetensors file."
     fix = "rename it to end in .weights.h5, if Keras 3 wrote it with save_weights"

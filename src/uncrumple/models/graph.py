@@ -16,18 +16,13 @@ from uncrumple.core.errors import explain
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.symbolic import Node, SymbolicTensor, made_by
+from uncrumple.models.fusion import Link, fuse
+from uncrumple.models.mask_order import MaskStep, steps_of_masks
 from uncrumple.models.misfit import explain_shape
+from uncrumple.models.steps import Slot, Step, join_steps
 
+# Past the door of `Layer`: what it checks was checked when the model was made.
 _enter = torch.nn.Module.__call__
-
-
-class _Slot:
-    """Marks, in recorded arguments, which computed value goes there."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
 
 
 class _Described:
@@ -108,7 +103,7 @@ class Graph:
         tensors: list[Any] = [layer.output for layer in state["starts"]]
 
         def found(structure: Any) -> Any:
-            return tree.map_structure(lambda leaf: tensors[leaf.index] if isinstance(leaf, _Slot) else leaf, structure)
+            return tree.map_structure(lambda leaf: tensors[leaf.index] if isinstance(leaf, Slot) else leaf, structure)
 
         for layer, args, kwargs, structure in state["calls"]:
             outputs = tree.map_structure(lambda leaf: leaf.made() if isinstance(leaf, _Described) else leaf, structure)
@@ -118,19 +113,25 @@ class Graph:
     # --- order -------------------------------------------------------------------
 
     def _sort(self) -> tuple[list[Node], list[Any], dict[Node, int]]:
+        found = self._sorted({})
+        masks = steps_of_masks(found[0])
+        return self._sorted(masks) if masks else found
+
+    def _sorted(self, masks: dict[Node, list[Any]]) -> tuple[list[Node], list[Any], dict[Node, int]]:
+        """Return the calls in an order in which they can run, the layers as Keras orders them, and how deep calls lie."""
         starts = {id(tensor) for tensor in self.flat_inputs}
         finished: dict[Node, None] = {}
         running: set[Node] = set()
         seen: dict[Any, int] = {}
         for output in self.flat_outputs:
-            self._visit(output, starts, finished, running, seen)
+            self._visit(output, starts, finished, running, seen, masks)
         depths: dict[Node, int] = {}
         layer_depths: dict[Any, int] = {}
         for node in reversed(finished):
             depth = max(depths.get(node, 0), layer_depths.get(node.layer, 0))
             depths[node] = layer_depths[node.layer] = depth
             if not any(id(tensor) in starts for tensor in node.outputs):
-                for parent in node.parents:
+                for parent in (*node.parents, *masks.get(node, ())):
                     depths[parent] = max(depths.get(parent, 0), depth + 1)
         for tensor in self.flat_inputs:  # an input that nothing depends on
             node = made_by(tensor)
@@ -138,10 +139,14 @@ class Graph:
                 depths[node] = layer_depths[node.layer] = 0
                 finished[node] = None
                 seen.setdefault(node.layer, -1)
-        layers = sorted(layer_depths, key=lambda layer: (-layer_depths[layer], seen[layer]))
-        return list(finished), layers, depths
+        layers = [layer for layer in layer_depths if not isinstance(layer, MaskStep)]
+        layers = sorted(layers, key=lambda layer: (-layer_depths[layer], seen[layer]))
+        nodes = [node for node in finished if not isinstance(node, MaskStep)]
+        return nodes, layers, {node: depths[node] for node in nodes}
 
-    def _visit(self, tensor: SymbolicTensor, starts: set[int], finished: Any, running: Any, seen: Any) -> None:
+    def _visit(
+        self, tensor: SymbolicTensor, starts: set[int], finished: Any, running: Any, seen: Any, masks: Any
+    ) -> None:
         """Go from a tensor back to the inputs, depth first, without recursion (models may be deep)."""
         stack: list[tuple[Node, bool]] = [(made_by(tensor), False)]
         while stack:
@@ -166,7 +171,7 @@ class Graph:
                     )
                 )
             if not is_start:
-                stack.extend((parent, False) for parent in reversed(node.parents))
+                stack.extend((parent, False) for parent in reversed((*node.parents, *masks.get(node, ()))))
 
     def _begin_with_inputs(self) -> None:
         """Put an `Input` in place of each input that a layer made, and call the layers behind it anew."""
@@ -206,15 +211,15 @@ class Graph:
         """Turn recorded calls into steps over numbered slots."""
         slots: dict[int, int] = {id(tensor): index for index, tensor in enumerate(self.flat_inputs)}
         count = len(slots)
-        steps: list[tuple[Any, Any, Any, Any, Any]] = []
+        steps: list[Step] = []
         for node in self.nodes:
             if all(id(tensor) in slots for tensor in node.outputs):
                 continue
             args = tree.map_structure(
-                lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.args
+                lambda leaf: Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.args
             )
             kwargs = tree.map_structure(
-                lambda leaf: _Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.kwargs
+                lambda leaf: Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, node.kwargs
             )
             kwargs = {
                 key: value for key, value in kwargs.items() if not (key in ("mask", "training") and value is None)
@@ -225,11 +230,11 @@ class Graph:
                 outs.append(count)
                 count += 1
             one = isinstance(node.structure, torch.Tensor)
-            simple = len(args) == 1 and isinstance(args[0], _Slot) and not kwargs and one
+            simple = len(args) == 1 and isinstance(args[0], Slot) and not kwargs and one
             # Built layers are entered behind the door: shapes were checked when the model was made.
             plain = type(node.layer).__call__ is Layer.__call__ and "training" not in kwargs
             steps.append(
-                (
+                Step(
                     node.layer,
                     plain,
                     args[0].index if simple else -1,
@@ -237,10 +242,12 @@ class Graph:
                     None if simple else (args, kwargs),
                 )
             )
-        self._steps = steps
-        self._count = count
         self._output_slots = [slots[id(tensor)] for tensor in self.flat_outputs]
-        self._single = isinstance(self.outputs, torch.Tensor)
+        self._steps = join_steps(steps, self._output_slots)
+        self._count = count
+        # As in Keras, a list of one output gives that output.
+        only = self.outputs[0] if isinstance(self.outputs, (list, tuple)) and len(self.outputs) == 1 else self.outputs
+        self._single = isinstance(only, torch.Tensor)
         # A chain of simple steps, as in a Sequential, needs no slots at all.
         chain = len(self.flat_inputs) == 1 and self._single
         position = 0
@@ -248,6 +255,7 @@ class Graph:
             chain = chain and plain and rest is None and source == position
             position = target if isinstance(target, int) else -1
         self._chain = [step[0] for step in steps] if chain and self._output_slots[0] == position else None
+        self._links = fuse(self._chain) if self._chain is not None else None
         self._expected = [
             (tensor.shape, torch_dtype(tensor.keras_history[0]._input_dtype))
             if isinstance(tensor.keras_history[0], InputLayer)
@@ -257,10 +265,10 @@ class Graph:
 
     def run(self, inputs: list[Any]) -> Any:
         """Run the calls on real tensors; `inputs` in the order of `flat_inputs`."""
-        if self._chain is not None:
+        if self._links is not None:
             value = inputs[0]
-            for layer in self._chain:
-                value = _enter(layer, value)
+            for layer in self._links:
+                value = layer(value) if isinstance(layer, Link) else _enter(layer, value)
             return value
         values: list[Any] = [*inputs, *[None] * (self._count - len(inputs))]
         for layer, plain, source, target, rest in self._steps:
@@ -268,10 +276,8 @@ class Graph:
                 out = _enter(layer, values[source]) if plain else layer(values[source])
             else:
                 args, kwargs = rest
-                args = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, args)
-                kwargs = tree.map_structure(
-                    lambda leaf: values[leaf.index] if isinstance(leaf, _Slot) else leaf, kwargs
-                )
+                args = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, Slot) else leaf, args)
+                kwargs = tree.map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, Slot) else leaf, kwargs)
                 out = _enter(layer, *args, **kwargs) if plain else layer(*args, **kwargs)
             if isinstance(target, int):
                 values[target] = out
@@ -366,7 +372,7 @@ class Graph:
 
 
 def _numbered(leaf: Any, numbers: dict[int, int]) -> Any:
-    return _Slot(numbers[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf
+    return Slot(numbers[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf
 
 
 def _described(leaf: Any) -> Any:

@@ -146,6 +146,11 @@ def _read(dataset: h5py.Dataset) -> np.ndarray:
     return np.asarray(dataset[()])
 
 
+def read_array(group: h5py.Group, name: str) -> np.ndarray:
+    """Return an array of a group, if it may be read."""
+    return _read(_dataset(group, name))
+
+
 def count_numbers(h5: h5py.File) -> int:
     """Return how many numbers all arrays in a file hold, as far as they say."""
     found = [0]

@@ -15,7 +15,7 @@ from uncrumple import metrics as metrics_room
 from uncrumple import optimizers
 from uncrumple.callbacks import CallbackList
 from uncrumple.callbacks.logs import plain_logs
-from uncrumple.core import naming, registry, sharing, tree
+from uncrumple.core import naming, own_parts, own_values, registry, sharing, tree
 from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.dtypes import dtype_policy
 from uncrumple.core.errors import explain, unknown_name, warn
@@ -26,7 +26,7 @@ from uncrumple.layers.operation import Operation
 from uncrumple.layers.shapes import symbols
 from uncrumple.layers.weights import Added, calls
 from uncrumple.models.graph import Graph
-from uncrumple.training import checks, loop
+from uncrumple.training import checks, loop, own_steps
 from uncrumple.training.compiled import CompiledLoss, CompiledMetrics
 
 
@@ -91,6 +91,7 @@ class Model(Layer, loop.Steps):
         self._loss_tracker: Any = None
         self._compile_loss: CompiledLoss | None = None
         self._compile_metrics: CompiledMetrics | None = None
+        self._given_metrics: tuple[Any, Any] = (None, None)
         self._scales_loss = False
         self._when_testing: dict[str, Any] = {}
         self._seen_losses = 0
@@ -98,6 +99,7 @@ class Model(Layer, loop.Steps):
         self._metrics_cache: list[Any] | None = None
         self._initial_epoch: int | None = None
         self._initial_step: int | None = None
+        self._plan: Any = None
 
     def _set_graph(self, graph: Graph) -> None:
         self._graph = graph
@@ -269,7 +271,7 @@ class Model(Layer, loop.Steps):
             for layer in self._flatten_layers():
                 if isinstance(layer, Layer):
                     found += layer._losses
-        found += [weight.regularizer(weight) for weight in self._regularized if weight.requires_grad]
+        found += [own_values.penalty(one.regularizer, one) for one in self._regularized if one.requires_grad]
         return found
 
     @property
@@ -297,6 +299,12 @@ class Model(Layer, loop.Steps):
     def metrics_names(self) -> list[str]:
         return [metric.name for metric in self.metrics]
 
+    def train(self, mode: bool = True) -> Any:
+        """Set whether layers behave as in training, as torch's `train`; nothing is done where all do already."""
+        if all(module.training is mode for module in self.modules()):
+            return self
+        return super().train(mode)
+
     # --- compile ---------------------------------------------------------------------------
 
     @takes_no_other
@@ -315,9 +323,13 @@ class Model(Layer, loop.Steps):
     ) -> None:
         """Say how the model learns.
 
+        Compiling again without a loss keeps the loss, and without metrics the metrics, as in Keras;
+        `metrics=[]` leaves them out.
+
         Args:
             optimizer: Name or object.
             loss: Name, function or object; for several outputs a list, or a dict by output name.
+                A list of losses for one output stands for their sum.
             loss_weights: Weight of each output's loss.
             metrics: What to report besides the loss, without sample weights: a list, or one list per output.
             weighted_metrics: What to report with sample weights.
@@ -346,6 +358,12 @@ class Model(Layer, loop.Steps):
                 )
             )
         checks.check_identifiers(optimizer, loss, metrics, weighted_metrics)
+        if loss is None:
+            loss = self.loss
+            loss_weights = getattr(self, "loss_weights", None) if loss_weights is None else loss_weights
+        if metrics is None and weighted_metrics is None:
+            metrics, weighted_metrics = self._given_metrics
+        self._given_metrics = metrics, weighted_metrics
         optimizer = optimizers.get(optimizer)
         if auto_scale_loss and _computes_in_half(self) and isinstance(optimizer, optimizers.Optimizer):
             if not isinstance(optimizer, optimizers.LossScaleOptimizer):
@@ -373,7 +391,9 @@ class Model(Layer, loop.Steps):
         self._scales_loss = hasattr(optimizer, "scale_loss")
         self._compile_loss = CompiledLoss(loss, loss_weights, self.output_names) if loss is not None else None
         self._compile_metrics = (
-            CompiledMetrics(metrics, weighted_metrics, self.output_names, loss) if metrics or weighted_metrics else None
+            CompiledMetrics(metrics, weighted_metrics, self.output_names, loss)
+            if metrics is not None or weighted_metrics is not None
+            else None
         )
         self._loss_tracker = metrics_room.Mean(name="loss")
         self._when_testing = (
@@ -502,15 +522,23 @@ class Model(Layer, loop.Steps):
                 batch_size=training.batch_size,
             )
         checks.check_monitors(self, callbacks.callbacks, validation is not None)
-        return loop.fit(
-            self,
-            epochs_of_training,
-            EndlessEpochs(validation, validation_steps) if validation is not None else None,
-            callbacks,
-            initial_epoch,
-            epochs,
-            validation_freq,
-        )
+        try:
+            return loop.fit(
+                self,
+                epochs_of_training,
+                EndlessEpochs(validation, validation_steps) if validation is not None else None,
+                callbacks,
+                initial_epoch,
+                epochs,
+                validation_freq,
+            )
+        except Exception as error:
+            failure = own_steps.explained(self, error)
+            if failure is None:
+                raise
+            raise failure from None
+        finally:
+            self.eval()
 
     def _prepare(self, training: Any, validation: Any = None, *, learn: bool, again: bool = True) -> None:
         """Build what is not built, look at the data, and refuse what cannot work, before anything runs."""
@@ -523,7 +551,7 @@ class Model(Layer, loop.Steps):
         if learn and hasattr(self.optimizer, "build") and not getattr(self.optimizer, "built", False):
             weights = self.trainable_variables
             if weights:  # a model with a train_step of its own may make them there
-                self.optimizer.build(weights)
+                _build(self.optimizer, weights)
         self._regularized = None
         self._metrics_cache = None
         self._metrics_cache = self.metrics
@@ -572,7 +600,16 @@ class Model(Layer, loop.Steps):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=epochs.steps
             )
-        logs = loop.evaluate(self, epochs, callbacks)
+        learning = self.training  # a callback may ask in the midst of training
+        try:
+            logs = loop.evaluate(self, epochs, callbacks)
+        except Exception as error:
+            failure = own_steps.explained(self, error)
+            if failure is None:
+                raise
+            raise failure from None
+        finally:
+            self.train(learning)
         return logs if return_dict else self._in_order(logs)
 
     @takes_no_other
@@ -603,7 +640,16 @@ class Model(Layer, loop.Steps):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=epochs.steps
             )
-        return loop.predict(self, epochs, callbacks)
+        learning = self.training
+        try:
+            return loop.predict(self, epochs, callbacks)
+        except Exception as error:
+            failure = own_steps.explained(self, error)
+            if failure is None:
+                raise
+            raise failure from None
+        finally:
+            self.train(learning)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
@@ -621,14 +667,23 @@ class Model(Layer, loop.Steps):
         learn = method == "train_on_batch"
         self._prepare(batches, learn=learn, again=False)
         self.reset_metrics()
+        learning = self.training
         self.train(learn)
         batch = next(batches.epoch())
-        if learn:
-            logs = self.train_step(batch)
-            self.eval()
-        else:
-            with torch.no_grad():
-                logs = self.test_step(batch)
+        try:
+            if learn:
+                loop.plan_steps(self)
+                logs = self.train_step(batch)
+            else:
+                with torch.no_grad():
+                    logs = self.test_step(batch)
+        except Exception as error:
+            failure = own_steps.explained(self, error)
+            if failure is None:
+                raise
+            raise failure from None
+        finally:
+            self.train(learning)
         results = plain_logs(logs)
         return results if return_dict else self._in_order(results)
 
@@ -701,11 +756,39 @@ class Model(Layer, loop.Steps):
 
         return json.dumps(sharing.write(lambda: registry.serialize_keras_object(self)), **kwargs)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Return a model with these settings; of a functional model's config, that model."""
+        if cls is Model and {"layers", "input_layers", "output_layers"} <= config.keys():
+            from uncrumple.models.functional import Functional
+
+            return Functional.from_config(config)
+        return super().from_config(config)
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if type(self).get_config is Model.get_config and type(self).__init__ is not Model.__init__:
             return self._with_given_arguments(config)
         return config
+
+
+def _build(optimizer: Any, weights: list[Any]) -> None:
+    """Let an optimizer take the weights; one that a user wrote is named if it fails there."""
+    try:
+        optimizer.build(weights)
+    except Exception as error:
+        failure = None
+        if own_parts.is_own(optimizer):
+            failure = own_parts.failed(
+                own_parts.named("optimizer", type(optimizer), optimizer.name),
+                error,
+                on=" in build()",
+                expected="Expected build() to take the weights, and to make a state for them.",
+                fix='super().build(variables); self.add_optimizer_variables(variables, "velocity")',
+            )
+        if failure is None:
+            raise
+        raise failure from None
 
 
 _OWN_METRICS = ("_loss_tracker", "_compile_metrics", "_metrics_cache", "_compile_loss")

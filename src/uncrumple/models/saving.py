@@ -21,6 +21,7 @@ from uncrumple.core.files import atomic_write, not_found
 from uncrumple.layers.symbolic import is_explained
 from uncrumple.models import assets, keras_file, safetensors_file
 from uncrumple.models.file_names import (
+    OLD,
     check_built,
     check_free,
     check_name_of_model,
@@ -33,6 +34,8 @@ from uncrumple.models.file_names import (
 )
 from uncrumple.models.hdf5 import count_numbers
 from uncrumple.models.keras_file import KerasFile
+from uncrumple.models.legacy_hdf5 import LegacyFile, legacy_group
+from uncrumple.models.legacy_hdf5 import load_weights as load_legacy_weights
 from uncrumple.models.model import Model
 from uncrumple.models.weights_file import read_weights, size_of, write_weights
 
@@ -93,6 +96,9 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
     """Load a model from a `.keras` file that `save_model`, or Keras 3 with any backend, wrote.
 
+    Models in the older `.h5` form of Keras 2 and 3 are read too, where they are made of layers
+    (Sequential and functional ones), not written.
+
     Loading runs no code from the file and imports nothing that it names:
     classes of your own must be registered, or given here.
 
@@ -112,6 +118,8 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     """
     path = path_of(filepath, "load_model")
     check_readable_as_model(path)
+    if path.endswith(OLD):
+        return _load_old(path, custom_objects, compile)
     with KerasFile(path) as file:
         config = file.config()
         if not compile:
@@ -124,6 +132,21 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
             with file.explaining("has damaged weights"):
                 read_weights(model, h5, path, fresh=True)
         assets.hand_out(model, file.assets())
+    return model
+
+
+def _load_old(path: str, custom_objects: Any, compile: bool) -> Any:
+    """Load a model from a file in the older form."""
+    with _open_hdf5(path, "a model file") as h5:
+        with registry.CustomObjectScope(custom_objects or {}):
+            file = LegacyFile(h5, path)
+            config = file.config()
+        with limits.at_most(4 * count_numbers(h5) + _FREE_NUMBERS):
+            model = _make(config, custom_objects, f"'{path}'")
+        file.load_weights(model)
+        if compile:
+            with registry.CustomObjectScope(custom_objects or {}):
+                file.compile(model)
     return model
 
 
@@ -231,7 +254,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
 
     Args:
         model: A model whose weights are made, with the same layers as the one that was saved.
-        filepath: A `.weights.h5`, `.keras` or `.safetensors` file.
+        filepath: A `.weights.h5`, `.keras` or `.safetensors` file, or an `.h5` file of Keras 2.
         skip_mismatch: Whether layers that do not fit are left as they are, with a warning.
         objects_to_skip: Layers or optimizers to leave alone; not for `.safetensors`.
 
@@ -254,23 +277,30 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         refuse_skip(skip, path)
         safetensors_file.read(model, path, skip_mismatch)
         return
-    with open(path, "rb") as raw, _explaining_hdf5(path), h5py.File(raw, "r") as h5:
-        read_weights(model, h5, path, skip=skip, skip_mismatch=skip_mismatch)
+    with _open_hdf5(path, "a weights file") as h5:
+        old = legacy_group(h5)
+        if old is None:
+            read_weights(model, h5, path, skip=skip, skip_mismatch=skip_mismatch)
+        else:
+            refuse_skip(skip, path)
+            load_legacy_weights(model, old, path, skip_mismatch)
 
 
 @contextlib.contextmanager
-def _explaining_hdf5(path: str) -> Iterator[None]:
-    """Turn whatever HDF5 says about wrong bytes into an error with the path in it."""
-    try:
-        yield
-    except Exception as error:
-        if is_explained(error):
-            raise
-        text = str(error).split("\n")[0][:120]
-        raise ValueError(
-            explain(
-                f"'{path}' is damaged, or not a weights file ({type(error).__name__}: {text}).",
-                "Expected what model.save_weights(path) wrote.",
-                "get the file again, or save the weights again",
-            )
-        ) from None
+def _open_hdf5(path: str, kind: str) -> Iterator[h5py.File]:
+    """Open a file; turn whatever HDF5 says about wrong bytes into an error with the path in it."""
+    with open(path, "rb") as raw:
+        try:
+            with h5py.File(raw, "r") as h5:
+                yield h5
+        except Exception as error:
+            if is_explained(error):
+                raise
+            text = str(error).split("\n")[0][:120]
+            raise ValueError(
+                explain(
+                    f"'{path}' is damaged, or not {kind} ({type(error).__name__}: {text}).",
+                    f"Expected what model.save{'_weights' * (kind == 'a weights file')}(path) wrote.",
+                    "get the file again, or save the weights again",
+                )
+            ) from None

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.core import registry, tree
+from uncrumple.core import naming, registry, tree
 from uncrumple.core.errors import explain, unknown_argument
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
@@ -56,7 +56,8 @@ class Sequential(Model):
             if isinstance(layers, (torch.nn.Module, SymbolicTensor)):
                 layers = [layers]
             for layer in layers:
-                self.add(layer)
+                self.add(layer, rebuild=False)
+            self._count()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Add a layer at the end.
@@ -131,6 +132,13 @@ class Sequential(Model):
         self._register(layer)
         self._freeze_with_me(layer)
         self._metrics_cache = None
+        if rebuild:
+            self._count()
+
+    def _count(self) -> None:
+        """Take a name that nobody gets: a Sequential of Keras holds a functional model, which counts among their names."""
+        if self._graph is not None:
+            naming.auto_name("functional")
 
     def _extend(self, layer: Any) -> None:
         """Call the new layer on the output so far, if that is known."""
@@ -205,6 +213,7 @@ class Sequential(Model):
         self._graph = Graph(start, outputs, self.name)
         self.built = True
         self._build_shapes = {"input_shape": start.shape}
+        self._count()
 
     def _build_for(self, args: Any, kwargs: Any) -> None:
         if not self.layers:

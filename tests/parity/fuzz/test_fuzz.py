@@ -1,0 +1,96 @@
+"""A few of the random models that `make fuzz` compares, and what the comparison itself owes.
+
+The rule by which numbers agree stands in compare_models.py. Where Keras 3.15.1
+on torch is wrong, the models leave it out, or the comparison puts it right:
+
+- average pooling whose padding has an uneven size, layer normalization over an axis in the middle, sparsemax,
+  SimpleRNN's activity_regularizer (ignored), trainable=False given to a wrapper (freezes nothing),
+  attention for queries that see no key (wrong gradients), ScheduleFreeAdamW's beta_1 (no effect): random_layers.py,
+  random_models.py and random_training.py say so where they leave them out;
+- metrics that are counts, with validation: Keras's history shows the count of the validation for both;
+- weighted metrics, where something is masked or a class ignored: the loss leaves changed weights behind;
+- weights of samples, for outputs with more axes: Keras takes them for weights of steps or columns;
+- models whose training gives Keras numbers that are none, or that Keras itself refuses, are not counted;
+- settings of losses that Keras does not write into its files, such as the delta of Huber.
+"""
+
+import numpy as np
+import pytest
+from compare_models import compare, differences, smaller
+from random_recipes import recipe
+from recipes import Network, Part, Recipe, Step
+
+import uncrumple
+
+
+@pytest.mark.parametrize("number", range(14, 39))
+def test_random_models_agree(number):
+    drawn = recipe(0, number)
+    verdict = compare(drawn)
+    if verdict.result == "refused":
+        pytest.skip(str(verdict.differences[0]))
+    assert verdict.result.startswith("agrees"), f"{drawn.code()}\n{verdict.differences}"
+
+
+def test_the_same_seed_gives_the_same_model():
+    assert recipe(0, 3).code() == recipe(0, 3).code() != recipe(0, 4).code()
+    np.testing.assert_array_equal(
+        np.concatenate([each.ravel() for each in arrays(recipe(0, 3).x)]),
+        np.concatenate([each.ravel() for each in arrays(recipe(0, 3).x)]),
+    )
+
+
+def arrays(x):
+    return [x] if isinstance(x, np.ndarray) else list(x.values() if isinstance(x, dict) else x)
+
+
+def small():
+    """Return a recipe with something to leave out."""
+    dense = [Part("layers", "Dense", {"units": units, "activation": "tanh"}) for units in (3, 4, 2)]
+    network = Network([{"shape": (3,)}], [Step(part, (number,)) for number, part in enumerate(dense)], [3])
+    compiled = {"optimizer": Part("optimizers", "Adam", {"learning_rate": 0.01}), "loss": "mse", "metrics": ["mae"]}
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(12, 3)).astype("float32"), random.normal(size=(12, 2)).astype("float32")
+    return Recipe("small", network, compiled, {"epochs": 2, "batch_size": 5, "validation_split": 0.25}, x, y)
+
+
+def test_a_wrong_layer_is_found_and_made_small(monkeypatch):
+    assert compare(small()).result == "agrees"
+    right = uncrumple.layers.Dense.call
+    monkeypatch.setattr(uncrumple.layers.Dense, "call", lambda self, inputs: right(self, inputs) * 1.01)
+    verdict = compare(small())
+    assert verdict.result == "differs"
+    assert verdict.differences[0].where.startswith("before training: ")
+    less = smaller(small(), verdict, seconds=3)
+    assert compare(less).result == "differs"
+    assert len(less.code()) < len(small().code()) and "mae" not in less.code()
+
+
+def test_a_wrong_optimizer_is_found(monkeypatch):
+    """An optimizer may differ as Keras from itself, and no further."""
+    right = uncrumple.optimizers.Adam
+    monkeypatch.setattr(uncrumple.optimizers, "Adam", lambda learning_rate: right(learning_rate * 1.02))
+    verdict = compare(small())
+    assert verdict.result == "differs"
+    assert all(each.where.startswith("trained: ") for each in verdict.differences)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "where"),
+    [
+        ({"a": 1.0}, {"a": 1.002}, "a"),
+        ({"a": [1.0, 2.0]}, {"a": [1.0, 2.0, 3.0]}, "a"),
+        ({"a": np.zeros((2, 3))}, {"a": np.zeros((3, 2))}, "a"),
+        ({"a": np.array([1.0, np.nan])}, {"a": np.array([1.0, 2.0])}, "a"),
+        ({"a": np.array([100.0, 0.5])}, {"a": np.array([100.0, 0.52])}, "a"),
+        ({"a": ["x", "y"]}, {"a": ["x", "z"]}, "a[1]"),
+        ({"a": 1.0, "b": 2.0}, {"a": 1.0}, ""),
+    ],
+)
+def test_what_differs(theirs, ours, where):
+    assert [each.where for each in differences(theirs, ours)] == [where]
+
+
+def test_what_does_not_differ():
+    seen = {"a": np.array([100.0, 1e-9]), "b": {"c": [1.0, np.nan]}, "d": "x", "e": np.array([3.0])}
+    assert not list(differences(seen, {**seen, "a": np.array([100.05, -1e-9]), "e": 3.0}))
