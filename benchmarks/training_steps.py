@@ -7,7 +7,13 @@ callback; the PyTorch loop does only what learning needs. Reported per
 workload: the median step of each, and the median and quartiles of the ratio
 of neighbouring epochs (below 1: uncrumple is faster).
 
-    python benchmarks/training_steps.py [--rounds 15] [--threads 2] [--only W1,W2] [--json out.json]
+    python benchmarks/training_steps.py [--rounds 15] [--threads 2] [--only W1,W2] [--policy mixed_bfloat16]
+                                        [--clock cpu] [--json out.json]
+
+Under `mixed_bfloat16` the PyTorch loop runs its forward pass within
+`torch.autocast("cpu", torch.bfloat16)`. `--clock cpu` counts the processor
+time of the process in place of the time on the wall: with one thread that is
+what a quiet machine would show.
 
 Data are random numbers of the right shape: the time of a step does not depend on them.
 """
@@ -20,138 +26,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from workloads import WORKLOADS, Workload
 
 import uncrumple as uc
-from uncrumple import layers
-
-
-@dataclass
-class Workload:
-    """One network, written twice."""
-
-    name: str
-    about: str
-    batch: int
-    steps: int
-    ours: Callable[[], Any]
-    theirs: Callable[[], nn.Module]
-    data: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
-    learning_rate: float = 1e-3
-
-
-class _Recurrent(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(20000, 128)
-        self.lstm = nn.LSTM(128, 128, batch_first=True)
-        self.head = nn.Linear(128, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.lstm(self.embedding(x))[0][:, -1])
-
-
-def _iris(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.randn(count, 4), torch.randint(0, 3, (count,))
-
-
-def _flat_digits(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.rand(count, 784), torch.randint(0, 10, (count,))
-
-
-def _digits(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.rand(count, 28, 28, 1), torch.randint(0, 10, (count,))
-
-
-def _words(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.randint(0, 20000, (count, 80)), torch.randint(0, 2, (count,))
-
-
-WORKLOADS = [
-    Workload(
-        "W1",
-        "iris MLP 4-10-10-3",
-        16,
-        200,
-        lambda: uc.Sequential([uc.Input((4,)), layers.Dense(10, "relu"), layers.Dense(10, "relu"), layers.Dense(3)]),
-        lambda: nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 3)),
-        _iris,
-    ),
-    Workload(
-        "W2",
-        "MNIST MLP 784-512-512-10, dropout .2",
-        128,
-        40,
-        lambda: uc.Sequential(
-            [
-                uc.Input((784,)),
-                layers.Dense(512, "relu"),
-                layers.Dropout(0.2),
-                layers.Dense(512, "relu"),
-                layers.Dropout(0.2),
-                layers.Dense(10),
-            ]
-        ),
-        lambda: nn.Sequential(
-            nn.Linear(784, 512),
-            nn.ReLU(),
-            nn.Dropout(0.2),
-            nn.Linear(512, 512),
-            nn.ReLU(),
-            nn.Dropout(0.2),
-            nn.Linear(512, 10),
-        ),
-        _flat_digits,
-    ),
-    Workload(
-        "W3",
-        "MNIST CNN 32-64, pool, dropout, dense 128",
-        128,
-        6,
-        lambda: uc.Sequential(
-            [
-                uc.Input((28, 28, 1)),
-                layers.Conv2D(32, 3, activation="relu"),
-                layers.Conv2D(64, 3, activation="relu"),
-                layers.MaxPooling2D(),
-                layers.Dropout(0.25),
-                layers.Flatten(),
-                layers.Dense(128, "relu"),
-                layers.Dropout(0.5),
-                layers.Dense(10),
-            ]
-        ),
-        lambda: nn.Sequential(
-            nn.Conv2d(1, 32, 3),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Dropout(0.25),
-            nn.Flatten(),
-            nn.Linear(9216, 128),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(128, 10),
-        ),
-        _digits,
-    ),
-    Workload(
-        "W4",
-        "Embedding(20000, 128), LSTM(128), 80 steps",
-        32,
-        15,
-        lambda: uc.Sequential(
-            [uc.Input((80,), dtype="int64"), layers.Embedding(20000, 128), layers.LSTM(128), layers.Dense(2)]
-        ),
-        _Recurrent,
-        _words,
-    ),
-]
 
 
 class _Counter(uc.callbacks.Callback):
@@ -163,7 +44,7 @@ class _Counter(uc.callbacks.Callback):
         self.epochs += 1
 
 
-def _ours(work: Workload, x: torch.Tensor, y: torch.Tensor) -> Callable[[], float]:
+def _ours(work: Workload, x: torch.Tensor, y: torch.Tensor, now: Callable[[], float]) -> Callable[[], float]:
     model = work.ours()
     model.compile(
         uc.optimizers.Adam(work.learning_rate),
@@ -174,10 +55,10 @@ def _ours(work: Workload, x: torch.Tensor, y: torch.Tensor) -> Callable[[], floa
 
     class Clock(_Counter):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            clock.append(time.perf_counter())
+            clock.append(now())
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            clock.append(time.perf_counter())
+            clock.append(now())
 
     def epoch() -> float:
         clock.clear()
@@ -187,7 +68,9 @@ def _ours(work: Workload, x: torch.Tensor, y: torch.Tensor) -> Callable[[], floa
     return epoch
 
 
-def _theirs(work: Workload, x: torch.Tensor, y: torch.Tensor) -> Callable[[], float]:
+def _theirs(
+    work: Workload, x: torch.Tensor, y: torch.Tensor, now: Callable[[], float], half: bool
+) -> Callable[[], float]:
     model = work.theirs()
     if x.ndim == 4:
         x = x.permute(0, 3, 1, 2).contiguous()
@@ -196,23 +79,26 @@ def _theirs(work: Workload, x: torch.Tensor, y: torch.Tensor) -> Callable[[], fl
 
     def epoch() -> float:
         model.train()
-        start = time.perf_counter()
+        start = now()
         order = torch.randperm(len(x))
         for begin in range(0, len(x), work.batch):
             index = order[begin : begin + work.batch]
             optimizer.zero_grad()
-            loss = loss_function(model(x[index]), y[index])
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                loss = loss_function(model(x[index]), y[index])
             loss.backward()
             optimizer.step()
-        return (time.perf_counter() - start) / work.steps
+        return (now() - start) / work.steps
 
     return epoch
 
 
-def measure(work: Workload, rounds: int) -> dict[str, Any]:
+def measure(work: Workload, rounds: int, policy: str = "float32", clock: str = "wall") -> dict[str, Any]:
     """Return medians in microseconds and the ratio of neighbouring epochs."""
     x, y = work.data(work.batch * work.steps)
-    ours, theirs = _ours(work, x, y), _theirs(work, x, y)
+    now = time.process_time if clock == "cpu" else time.perf_counter
+    uc.config.set_dtype_policy(policy)
+    ours, theirs = _ours(work, x, y, now), _theirs(work, x, y, now, half=policy == "mixed_bfloat16")
     ours(), theirs()  # warm-up
     pairs = []
     for turn in range(rounds):
@@ -226,6 +112,8 @@ def measure(work: Workload, rounds: int) -> dict[str, Any]:
     return {
         "workload": work.name,
         "about": work.about,
+        "policy": policy,
+        "clock": clock,
         "uncrumple_us": statistics.median(a for a, _ in pairs),
         "torch_us": statistics.median(b for _, b in pairs),
         "uncrumple_best_us": min(a for a, _ in pairs),
@@ -241,11 +129,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", default="")
+    parser.add_argument("--policy", choices=("float32", "mixed_bfloat16"), default="float32")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--json", default="")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(
-        f"torch {torch.__version__}, {arguments.threads} thread(s), float32, n = {arguments.rounds} paired epochs; "
+        f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.policy}, {arguments.clock} time, "
+        f"n = {arguments.rounds} paired epochs; "
         f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
     )
     print(f"{'':4} {'network':44} {'uncrumple':>11} {'torch':>11} {'ratio':>7}  quartiles")
@@ -253,7 +144,7 @@ def main() -> None:
     for work in WORKLOADS:
         if arguments.only and work.name not in arguments.only.split(","):
             continue
-        result = measure(work, arguments.rounds)
+        result = measure(work, arguments.rounds, arguments.policy, arguments.clock)
         results.append(result)
         low, high = result["ratio_quartiles"]
         print(

@@ -14,10 +14,13 @@ ROOT = Path(uncrumple.__file__).parent
 FLOORS = {
     "core": 0,
     "kernels": 0,
+    "ops": 1,
+    "tree": 1,
     "activations": 2,
     "constraints": 2,
     "initializers": 2,
     "measures": 2,
+    "random": 2,
     "regularizers": 2,
     "data": 3,
     "layers": 3,

@@ -14,6 +14,7 @@ import uncrumple as keras
 from beginners.table import MISTAKES
 from uncrumple.core.naming import reset_names
 from uncrumple.optimizers import Optimizer
+from uncrumple.training.plan import Plan
 
 for family in ("shapes", "names", "arguments", "data", "targets", "own_layers"):
     importlib.import_module(f"beginners.{family}")
@@ -29,7 +30,15 @@ def steps(monkeypatch, tmp_path):
         taken.append(self)
         return step(self, *args, **kwargs)
 
+    planned = Plan.step
+
+    def counting_planned(self, *args):
+        done = planned(self, *args)
+        taken.extend([self] * done)
+        return done
+
     monkeypatch.setattr(Optimizer, "_apply", counting)
+    monkeypatch.setattr(Plan, "step", counting_planned)
     monkeypatch.chdir(tmp_path)
     reset_names()
     return taken
@@ -109,8 +118,9 @@ def test_errors_that_users_raise_are_left_alone():
         def call(self, inputs):
             raise ValueError("only for grey images")
 
-    with pytest.raises(ValueError, match=r"^only for grey images$"):
+    with pytest.raises(ValueError) as caught:
         Strict()(keras.Input((4,)))
+    assert str(caught.value) == "only for grey images", "what there is to say about it is a note"
 
 
 def test_missing_attributes_cost_nothing_until_they_are_read():

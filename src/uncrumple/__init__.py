@@ -26,10 +26,13 @@ _ROOMS = (
     "metrics",
     "mixed_precision",
     "models",
+    "ops",
     "optimizers",
     "preprocessing",
+    "random",
     "regularizers",
     "saving",
+    "tree",
     "utils",
 )
 _NAMES = {
@@ -47,6 +50,8 @@ _NAMES = {
     "Sequential": "uncrumple.models",
     "UncrumpleWarning": "uncrumple.core.errors",
     "Variable": "uncrumple.core.variable",
+    "fit_many": "uncrumple.training.many",
+    "k_folds": "uncrumple.data.folds",
 }
 
 if TYPE_CHECKING:
@@ -65,15 +70,19 @@ if TYPE_CHECKING:
         metrics,
         mixed_precision,
         models,
+        ops,
         optimizers,
         preprocessing,
+        random,
         regularizers,
         saving,
+        tree,
         utils,
     )
     from uncrumple.core.dtypes import DTypePolicy
     from uncrumple.core.errors import UncrumpleWarning
     from uncrumple.core.variable import Variable
+    from uncrumple.data.folds import k_folds
     from uncrumple.initializers import Initializer
     from uncrumple.layers import Input, InputSpec, KerasTensor, Layer
     from uncrumple.losses import Loss
@@ -81,6 +90,7 @@ if TYPE_CHECKING:
     from uncrumple.models import Model, Sequential
     from uncrumple.optimizers import Optimizer
     from uncrumple.regularizers import Regularizer
+    from uncrumple.training.many import fit_many
 
 
 def __getattr__(name: str) -> Any:

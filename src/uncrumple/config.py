@@ -2,6 +2,7 @@
 
 from uncrumple.core.dtypes import dtype_policy, floatx, set_dtype_policy, set_floatx
 from uncrumple.core.errors import answer_misspellings
+from uncrumple.core.flash import disable_flash_attention, enable_flash_attention, is_flash_attention_enabled
 
 
 def backend() -> str:
@@ -19,6 +20,17 @@ def image_data_format() -> str:
     return "channels_last"
 
 
-__all__ = ["backend", "dtype_policy", "epsilon", "floatx", "image_data_format", "set_dtype_policy", "set_floatx"]
+__all__ = [
+    "backend",
+    "disable_flash_attention",
+    "dtype_policy",
+    "enable_flash_attention",
+    "epsilon",
+    "floatx",
+    "image_data_format",
+    "is_flash_attention_enabled",
+    "set_dtype_policy",
+    "set_floatx",
+]
 
 answer_misspellings(__name__)

@@ -323,7 +323,7 @@ def squeeze_of_all_axes(keras):
     "Scale",
     """
     Scale 'scale' has no 'kernal'.
-    Expected one of 92 names, such as: kernel, eval, trainable.
+    Expected one of 93 names, such as: kernel, eval, trainable.
     Fix: did you mean 'kernel'?
     """,
 )

@@ -617,7 +617,7 @@ def _two_inputs(keras):
     TypeError,
     "condition",
     """
-    'gt_output' of shape (None, 4) was used in a condition (if, and, or, while), but it holds no numbers yet.
+    'greater_output' of shape (None, 4) was used in a condition (if, and, or, while), but it holds no numbers yet.
     Expected layers and torch functions only, while a model is put together.
     Fix: move this line into the call() method of a Layer of your own
     """,

@@ -26,6 +26,7 @@ from uncrumple.training.data_checks import (
     try_out,
     warn_if_unscaled,
 )
+from uncrumple.training.first_numbers import check_first_numbers
 from uncrumple.training.target_checks import check_targets, try_loss, try_metrics
 
 # --- compile ---------------------------------------------------------------------------
@@ -240,6 +241,8 @@ def check_data(model: Any, batches: Any, x_name: str = "x", y_name: str = "y", *
         if key not in known:
             try_loss(model, y, y_pred, sample_weight)
             try_metrics(model, y, y_pred)
+            if training and again:
+                check_first_numbers(model, x, y, sample_weight)
     elif y is None and model._compile_loss is not None and type(model).train_step is _default_step():
         fix = "pass y too, as in model.fit(x, y)" if x_name == "x" else "validation_data=(x_validation, y_validation)"
         raise ValueError(

@@ -145,6 +145,7 @@ class CompiledLoss:
 
     Args:
         loss: One loss, or a list or dict with one per output; None entries are left out.
+            A list in the place of a loss stands for the sum of those in it.
         loss_weights: Numbers in the same arrangement.
         output_names: Names of the outputs, for dicts.
     """
@@ -167,9 +168,11 @@ class CompiledLoss:
         order = list(range(count))
         if isinstance(y_pred, dict) and isinstance(self.loss, dict) and set(self.loss) <= set(self._names):
             order = [self._names.index(name) for name in self.loss]
+        elif isinstance(y_pred, dict) and isinstance(self.loss, dict) and set(self.loss) == set(y_pred):
+            places, ways = list(self.loss), tree.paths(y_pred)
+            order.sort(key=lambda index: places.index(ways[index][0]))
         order = [index for index in order if given[index] is not None]
-        seen: Counter[str] = Counter()
-        self._terms = []
+        chosen = []
         for index in order:
             if targets[index] is None:
                 raise ValueError(
@@ -179,12 +182,24 @@ class CompiledLoss:
                         f"y = {{{', '.join(repr(name) + ': ...' for name in _shown(self._names))}}}",
                     )
                 )
-            loss = make_loss(given[index], targets[index], predictions[index])
-            name = f"{loss.name if self._names[index] is None else self._names[index]}_loss"
-            tracker = metrics_room.Mean(name=_free(name, seen)) if len(order) > 1 else None
-            self._terms.append((index, loss, weights[index], tracker))
+            several = isinstance(given[index], (list, tuple))
+            for identifier, weight in _with_weights(given[index], weights[index], _shown(self._names)[index]):
+                loss = make_loss(identifier, targets[index], predictions[index])
+                name = self._names[index]
+                parts = [name] if name is not None and count > 1 else []
+                way, _, end = (name or "").rpartition("/")
+                if self.output_names is None and way and end.isdecimal():
+                    parts = [f"{way}/{loss.name}"]  # Keras's name for an output without one
+                elif several or not parts:
+                    parts.append(loss.name)
+                chosen.append((index, loss, weight, "_".join([*parts, "loss"])))
+        seen: Counter[str] = Counter()
+        self._terms = [
+            (index, loss, weight, metrics_room.Mean(name=_free(name, seen)) if len(chosen) > 1 else None)
+            for index, loss, weight, name in chosen
+        ]
         self.metrics = [term[3] for term in self._terms if term[3] is not None]
-        self._only = self._terms[0][1] if count == 1 and weights[0] is None else None
+        self._only = self._terms[0][1] if count == len(self._terms) == 1 and self._terms[0][2] is None else None
         self.built = True
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
@@ -248,6 +263,7 @@ class CompiledMetrics(metrics_room.Metric):
         targets, predictions = targets_by_output(y_true, self._names, self._losses), by_output(y_pred, self._names)
         seen: Counter[str] = Counter()
         self._entries = []
+        named = count > 1 and not (self.output_names is None and _are_ways(self._names))
         for weighted, given in ((False, self._user_metrics), (True, self._user_weighted)):
             for index, some in enumerate(_metrics_per_output(given, self._names)):
                 for identifier in some:
@@ -260,7 +276,7 @@ class CompiledMetrics(metrics_room.Metric):
                             )
                         )
                     metric = make_metric(identifier, targets[index], predictions[index])
-                    prefix = f"{self._names[index]}_" if count > 1 and self._names[index] is not None else ""
+                    prefix = f"{self._names[index]}_" if named and self._names[index] is not None else ""
                     name = f"{prefix}{metric.name}"
                     if seen[name] and weighted:
                         name = f"{prefix}weighted_{metric.name}"
@@ -319,6 +335,8 @@ def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
                 raise ValueError(_no_output(argument, name, known))
         return [given.get(name) for name in names]
     if isinstance(given, (list, tuple)):
+        if len(names) == 1 < len(given):
+            return [given]  # several losses for the only output
         if len(given) != len(names):
             raise ValueError(
                 explain(
@@ -329,6 +347,22 @@ def _per_output(argument: str, given: Any, names: list[Any]) -> list[Any]:
             )
         return list(given)
     return [given] * len(names)
+
+
+def _with_weights(losses: Any, weights: Any, output: str) -> list[tuple[Any, Any]]:
+    """Return (loss, weight) for each loss of one output; the weight of an output counts for all its losses."""
+    losses = list(losses) if isinstance(losses, (list, tuple)) else [losses]
+    if not isinstance(weights, (list, tuple)):
+        return [(loss, weights) for loss in losses if loss is not None]
+    if len(weights) != len(losses):
+        raise ValueError(
+            explain(
+                f"compile got {len(weights)} entries in loss_weights for the output '{output}'.",
+                f"Expected {len(losses)}, one per loss.",
+                f"loss_weights = [{', '.join(['1.0'] * len(losses))}]",
+            )
+        )
+    return [(loss, weight) for loss, weight in zip(losses, weights) if loss is not None]
 
 
 def _no_output(argument: str, name: str, known: list[Any]) -> str:

@@ -15,10 +15,13 @@ import torch
 from uncrumple.callbacks import CallbackList, LazyLogs
 from uncrumple.callbacks.logs import plain_logs
 from uncrumple.callbacks.screen import message
-from uncrumple.core import tree
+from uncrumple.core import own_parts, tree
+from uncrumple.core.allocator import freed_memory_kept
 from uncrumple.core.errors import explain, warn
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
+from uncrumple.training.first_numbers import warn_of_nan
 from uncrumple.training.interrupt import Interrupt
+from uncrumple.training.plan import make_plan
 
 
 class Steps:
@@ -27,8 +30,10 @@ class Steps:
     def train_step(self: Any, data: Any) -> Any:
         """Learn from one batch; return the metrics so far."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
+        if self._plan is not None and self._plan.step(x, y, sample_weight):
+            return LazyLogs(self.get_metrics_result)  # a dense network: all of what follows by one native call
         y_pred = self(x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        loss = _one_number(self, self.compute_loss(x, y, y_pred, sample_weight))
         self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
         self.optimizer.zero_grad()
         if not loss.requires_grad:
@@ -44,7 +49,7 @@ class Steps:
         """Evaluate one batch; return the metrics so far."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, **self._when_testing)
+        loss = _one_number(self, self.compute_loss(x, y, y_pred, sample_weight, **self._when_testing))
         self._loss_tracker.update_state(loss, sample_weight=batch_size_of(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -106,13 +111,15 @@ def fit(
     """Train `model` for the epochs from `initial_epoch` to `epochs`; return its `History`."""
     model.stop_training = False
     epoch_logs: dict[str, Any] = {}
+    nan_said: set[str] = set()
     callbacks.on_train_begin()
     initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
-    with Interrupt(model) as interrupt:
+    with freed_memory_kept(), Interrupt(model) as interrupt:
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             model.train()
             callbacks.on_epoch_begin(epoch)
+            plan_steps(model)
             hooked, each = callbacks.has_train_batch_hooks, model.steps_per_execution
             logs: Any = None
             skip, step = _steps_to_skip(model, epoch, initial_epoch), -1
@@ -122,6 +129,8 @@ def fit(
                 if hooked and step % each == 0:
                     callbacks.on_train_batch_begin(step)
                 logs = model.train_step(batch)
+                if not isinstance(logs, dict):
+                    _refuse_logs(model, "train_step", logs)
                 if hooked and (step + 1) % each == 0:
                     callbacks.on_train_batch_end(step, logs)
                 if model.stop_training:
@@ -139,6 +148,7 @@ def fit(
             if interrupt.asked:
                 _say_interrupted(epoch, epochs, step + 1)
                 break
+            warn_of_nan(model, epoch_logs, nan_said)
             callbacks.on_epoch_end(epoch, epoch_logs)
             if model.stop_training:
                 break
@@ -162,6 +172,8 @@ def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dic
         if hooked:
             callbacks.on_test_batch_begin(step)
         logs = model.test_step(batch)
+        if not isinstance(logs, dict):
+            _refuse_logs(model, "test_step", logs)
         if hooked:
             callbacks.on_test_batch_end(step, logs)
         if model.stop_evaluating:
@@ -184,6 +196,8 @@ def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
         if hooked:
             callbacks.on_predict_batch_begin(step)
         outputs = model.predict_step(batch)
+        if outputs is None:
+            _refuse_nothing(model)
         structure = outputs if structure is None else structure
         collected.append(tree.flatten(outputs))
         if hooked:
@@ -197,9 +211,55 @@ def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
 # --- small things ---------------------------------------------------------------------
 
 
+def plan_steps(model: Any) -> None:
+    """Write the step down for the native kernels, where it is known what it does and it is not written down yet."""
+    if model._plan is None or not model._plan.holds():
+        model._plan = make_plan(model)
+
+
 def batch_size_of(x: Any) -> int:
     """Return the number of samples in a batch."""
     return (x if isinstance(x, torch.Tensor) else tree.flatten(x)[0]).shape[0]
+
+
+def _one_number(model: Any, loss: Any) -> torch.Tensor:
+    """Return what `compute_loss` returned, if it is a tensor with one number."""
+    if isinstance(loss, torch.Tensor) and loss.ndim == 0:
+        return loss
+    own = type(model).compute_loss is not Steps.compute_loss
+    fix = f"return ... as the last line of {type(model).__name__}.compute_loss"
+    if isinstance(loss, torch.Tensor):
+        fix = "loss.mean()" if own else 'reduction="sum_over_batch_size" in the loss, which is the default'
+    elif loss is not None:
+        fix = "torch functions, and no .item() or .numpy(), in compute_loss()"
+    kind = ValueError if isinstance(loss, torch.Tensor) else TypeError
+    raise kind(
+        explain(
+            f"{type(model).__name__} '{model.name}': its compute_loss() returned {own_parts.described(loss)}.",
+            "Expected a tensor with one number: the loss of the batch.",
+            fix,
+        )
+    )
+
+
+def _refuse_logs(model: Any, step: str, logs: Any) -> None:
+    raise TypeError(
+        explain(
+            f"{type(model).__name__} '{model.name}': its {step}() returned {own_parts.described(logs)}.",
+            "Expected a dict of numbers by name: what is shown and kept in the history.",
+            f'return {{"loss": loss}} as the last line of {step}',
+        )
+    )
+
+
+def _refuse_nothing(model: Any) -> None:
+    raise TypeError(
+        explain(
+            f"{type(model).__name__} '{model.name}': its predict_step() returned None.",
+            "Expected a tensor, or a list, tuple or dict of tensors, with a row per sample.",
+            f"return ... as the last line of {type(model).__name__}.predict_step",
+        )
+    )
 
 
 def _explain_no_gradient(model: Any) -> None:

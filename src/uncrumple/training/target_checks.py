@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.core import tree
+from uncrumple.core import own_parts, tree
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.quick_torch import without_compiler
 from uncrumple.layers import failures, symbolic
@@ -58,11 +58,11 @@ def try_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
     try:
         try:
             value = on("meta")
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except Exception as error:
             if symbolic.is_explained(error):
                 raise
             value = on("real")
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except Exception as error:
         raise _failed("loss", name, y, y_pred, error) from None
     finally:
         for tracker in loss.metrics:
@@ -70,7 +70,7 @@ def try_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
     if isinstance(value, torch.Tensor) and not value.requires_grad and model.trainable_weights:
         raise ValueError(
             explain(
-                f"The loss '{name}' gives a number that no gradient reaches.",
+                f"{getattr(loss._only, '_who', f'The loss {name!r}')} gives a number that no gradient reaches.",
                 "Expected torch operations on y_pred that have a gradient.",
                 "no NumPy, .item(), .detach(), argmax or comparison between y_pred and what the loss returns",
             )
@@ -91,7 +91,9 @@ def try_metrics(model: Any, y: Any, y_pred: Any) -> None:
         try:
             with torch.no_grad():
                 metric.update_state(target, _made_up(output, "real", target.device))
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, IndexError) as error:
+                if own_parts.is_own(metric):
+                    metric.result()
+        except Exception as error:
             raise _failed("metric", name, target, output, error) from None
         finally:
             metric.reset_state()
@@ -110,7 +112,7 @@ def _made_up(leaf: Any, kind: str, device: Any = None) -> Any:
 
 
 def _failed(what: str, name: str, y: Any, y_pred: Any, error: Exception) -> Exception:
-    if symbolic.is_explained(error):
+    if symbolic.is_explained(error) or getattr(error, "__notes__", None) or own_parts.is_of_the_machine(error):
         return error
     shapes = [
         " and ".join(str(tuple(leaf.shape)) for leaf in tree.flatten(part) if isinstance(leaf, torch.Tensor))
@@ -141,6 +143,7 @@ def check_targets(model: Any, y: Any, y_pred: Any, x: Any, y_name: str, *, new: 
         where = y_name if len(names) == 1 else f"{y_name}[{index if names[index] is None else repr(names[index])}]"
         kind = _kind(loss)
         if kind in _CROSSENTROPIES or kind in _OF_NUMBERS or kind in _OF_EQUAL_SHAPES:
+            _check_samples(model, output, tree.flatten(x)[0].shape[0])
             _check_rank(model, index, target, output, where)
         if kind == "sparse_categorical_crossentropy":
             _check_class_numbers(target, output, where, loss)
@@ -164,6 +167,32 @@ def _kind(loss: Any) -> str | None:
     function = getattr(loss, "fn", None)
     name = getattr(function, "__name__", None)
     return name if getattr(function, "__module__", "").startswith("uncrumple.") else None
+
+
+def _check_samples(model: Any, y_pred: torch.Tensor, samples: int) -> None:
+    """Find the layer of a user's own that has lost the axis of samples."""
+    if y_pred.ndim and y_pred.shape[0] == samples:
+        return
+    layers = [] if model._graph is None else model._graph.layers
+    guilty = [layer for layer in layers if _loses_samples(layer)]
+    who = f"{guilty[0]._label}: its call() returned the shape {guilty[0].output.shape}" if guilty else ""
+    code = own_parts.code_name(guilty[0], "call") if guilty else f"{type(model).__name__}.call"
+    raise ValueError(
+        explain(
+            who + ", whatever the number of samples."
+            if guilty
+            else f"The model's output has shape {tuple(y_pred.shape)} for {samples} samples.",
+            "Expected one row per sample: the first axis of the input stays the first axis of the output.",
+            f"inputs.mean(-1) in place of inputs.mean(0), and inputs.shape[0] for the number of samples, in {code}",
+        )
+    )
+
+
+def _loses_samples(layer: Any) -> bool:
+    if not own_parts.is_own(layer) or len(layer._nodes) != 1 or not isinstance(layer.output, torch.Tensor):
+        return False
+    before = layer.input if isinstance(layer.input, torch.Tensor) else None
+    return before is not None and before.shape[:1] == (None,) and tuple(layer.output.shape[:1]) != (None,)
 
 
 def _check_rank(model: Any, index: int, y: torch.Tensor, y_pred: torch.Tensor, y_name: str) -> None:
