@@ -92,6 +92,62 @@ class TestEqualsTwin:
         assert_as_exact(found, both(twin, exact, chosen))
 
 
+def as_halves(inputs):
+    return [one.detach().bfloat16().requires_grad_() for one in inputs]
+
+
+def assert_as_near_as_halves_are(mine, exact):
+    for one, other in zip(mine, exact, strict=True):
+        assert one.dtype is torch.bfloat16
+        assert (one.double() - other).norm() <= 0.02 * other.norm() + 1e-3
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "size", [(1, 1, 1, 32), (5, 7, 8, 32), (33, 6, 5, 64), (16, 4, 64, 96), (20, 5, 6, 24)], ids=str
+)
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_gru_in_bfloat16(size, has_bias):
+    """By tiles where the processor has them and the units fill them, else in float32."""
+    x, h, _, kernel, recurrent_kernel, bias = inputs_of(3, size, double=True)
+    inputs = as_halves([x, h, kernel, recurrent_kernel, *([bias] if has_bias else [])])
+    exact = [one.detach().double().requires_grad_() for one in inputs]
+    rest = [] if has_bias else [None]
+
+    def run(*weights):
+        found = recurrent.gru(*weights, *rest)
+        return found.outputs, found.last
+
+    mine, twin = both(run, inputs, list), both(lambda *weights: gru_twin(*weights, *rest), exact, list)
+    assert_as_near_as_halves_are(mine, twin)
+
+
+@needs_native
+def test_simple_rnn_in_bfloat16():
+    x, h, _, *weights = inputs_of(1, (5, 6, 4, 7))
+    inputs = as_halves([x, h, *weights])
+    exact = [one.detach().double().requires_grad_() for one in inputs]
+    mine = both(lambda *given: recurrent.simple_rnn(*given)[:2], inputs, list)
+    assert_as_near_as_halves_are(mine, both(functools.partial(simple_rnn_twin, activation=torch.tanh), exact, list))
+
+
+@needs_native
+@pytest.mark.skipif(not native.has_tiles(), reason="this processor does not multiply tiles of bfloat16")
+def test_gru_by_tiles_in_any_number_of_threads():
+    x, h, _, *weights = inputs_of(3, (40, 3, 4, 32), double=True)
+    inputs, found = as_halves([x, h, *weights]), []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(both(recurrent_native.HalfGRU.apply, inputs, list))
+    finally:
+        torch.set_num_threads(before)
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
+
+
 @needs_native
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_any_number_of_threads_and_samples(threads):

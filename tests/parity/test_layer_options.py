@@ -158,7 +158,7 @@ def test_a_convolution_of_ones_own(name, data_format):
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64"]
 # Keras 3.15.1 on torch gives float32 for float64 here; ours stays in float64.
-LOSES_FLOAT64 = {"Dot", "Maximum", "Minimum"}
+LOSES_FLOAT64 = {"AdditiveAttention", "Attention", "Dot", "Maximum", "Minimum"}
 
 
 def one_per_class():

@@ -305,3 +305,25 @@ def test_masks_count_in_the_order_of_layers(masked, depth):
 
     rng = np.random.default_rng(1)
     look_at(make, [rng.normal(size=(5, *shape)).astype("float32") for shape in ((4, 3), (3,))])
+
+
+def test_files_of_keras_in_which_masks_are_steps(tmp_path):
+    """Keras writes what makes a mask, and hands the mask over by name."""
+    tokens, features = keras.Input((4,), dtype="int32"), keras.Input((4, 3))
+    x = keras.layers.Embedding(5, 3, mask_zero=True)(tokens)
+    y = keras.layers.Masking()(features)
+    added = keras.layers.Add()([x, y])
+    joined = keras.layers.LSTM(2, return_sequences=True)(keras.layers.Concatenate()([added, y]))
+    theirs = keras.Model([tokens, features], keras.layers.GlobalAveragePooling1D()(joined))
+    theirs.save(tmp_path / "masks.keras")
+    ours = uncrumple.models.load_model(tmp_path / "masks.keras")
+    data = np.random.default_rng(1).normal(size=(4, 4, 3)).astype("float32")
+    data[1:, 2:] = 0
+    np.testing.assert_allclose(
+        ours.predict([TOKENS, data], verbose=0), theirs.predict([TOKENS, data], verbose=0), rtol=1e-5, atol=1e-6
+    )
+    ours.save(tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    np.testing.assert_allclose(
+        again.predict([TOKENS, data], verbose=0), theirs.predict([TOKENS, data], verbose=0), rtol=1e-5, atol=1e-6
+    )

@@ -96,7 +96,7 @@ def test_nothing_is_missing(room):
 def test_the_same_arguments(room):
     here, wrong = room_of("uncrumple", room), []
     for name in public(room):
-        if not hasattr(here, name):
+        if not hasattr(here, name) or name in MISSING.get(room, {}):
             continue
         mine, their = arguments(getattr(here, name)), arguments(_thing(room, name))
         differ = DIFFERENT.get((room, name), (set(), ""))[0]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional
 
 from uncrumple.kernels import native
 from uncrumple.kernels.dropout import keep_plain
@@ -109,8 +108,9 @@ def batch_normalize_plain(
         tensor([[0.],
                 [1.]])
     """
-    rows = x.reshape(-1, x.shape[-1]).float()
-    out = functional.batch_norm(rows, None, None, gamma, beta, True, 0.0, epsilon).view(x.shape)
+    rows = x.reshape(-1, x.shape[-1])
+    rows = rows.float() if x.dtype is torch.bfloat16 else rows
+    out = torch.batch_norm(rows, gamma, beta, None, None, True, 0.0, epsilon, False).view(x.shape)
     if shortcut is not None:
         out = out + shortcut
     if after.relu:

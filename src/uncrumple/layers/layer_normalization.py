@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain, warn
+from uncrumple.kernels.layer_normalization import layer_normalize, takes_layer_normalization
 from uncrumple.layers.base import Layer
 from uncrumple.layers.batch_normalization import normalized_axis, one_axis, small_number
 from uncrumple.layers.input_spec import InputSpec
@@ -143,6 +144,9 @@ class LayerNormalization(Layer):
         self._over, self._broadcast, self.input_spec = _placed(over, input_shape)
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        found = self.call_on_sum(inputs)
+        if found is not None:
+            return found
         x = _in_full(inputs, self._compute_in)
         gamma, beta = _like(self.gamma, x), _like(self.beta, x)
         if self._over[-1] == -1 and not self.rms_scaling:
@@ -153,6 +157,15 @@ class LayerNormalization(Layer):
             x = x if gamma is None else x * gamma.reshape(self._broadcast)
             x = x if beta is None else x + beta.reshape(self._broadcast)
         return x if x.dtype is self._compute_in else x.to(self._compute_in)
+
+    def call_on_sum(self, inputs: torch.Tensor, shortcut: torch.Tensor | None = None) -> torch.Tensor | None:
+        """Return what `call` gives for the sum of the two, by one kernel; None where it cannot be."""
+        if self._over != [-1] or self.rms_scaling or inputs.dtype is not self._compute_in:
+            return None
+        gamma, beta = self.gamma, self.beta
+        if inputs.shape[-1] != self._sizes[0] or not takes_layer_normalization(inputs, shortcut, gamma, beta):
+            return None
+        return layer_normalize(inputs, gamma, beta, self.epsilon, shortcut)
 
     def explain_input(self, shape: Any) -> str:
         return f"build the model again with Input({tuple(shape[1:])})"

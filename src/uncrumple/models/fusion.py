@@ -1,10 +1,12 @@
 """Neighbours in a model that one kernel does together.
 
 A convolution, its max pooling and the dropout behind it become one link; so
-do a convolution along a line and the greatest of its steps, and batch normalization, a shortcut that is added, relu and dropout. A link
-looks before each call whether that still holds (no hooks on any of its
-layers, a data type and a device that the kernel knows); if not, it calls its
-layers one after the other, which gives the same numbers.
+do a convolution along a line and the greatest of its steps; batch
+normalization, a shortcut that is added, relu and dropout; and an addition
+with layer normalization. A link looks before each call whether that still
+holds (no hooks on any of its layers, a data type and a device that the kernel
+knows); if not, it calls its layers one after the other, which gives the same
+numbers.
 """
 
 from __future__ import annotations
@@ -83,6 +85,12 @@ def _normalized(some: list[Any]) -> int:
         if count < len(some) and known(some[count]):
             count += 1
     return count
+
+
+def _normalized_sum(some: list[Any]) -> int:
+    """Return 2 if the first of these layers adds two tensors, and the second normalizes each row of the sum."""
+    normalizes = type(some[1]) is layers.LayerNormalization and some[1].activity_regularizer is None
+    return 2 if _adds(some[0]) and normalizes else 1
 
 
 def _adds(layer: Any) -> bool:
@@ -260,9 +268,25 @@ class FusedGreatest(Link):
         return value.device == convolution.kernel.device and takes_ending(value, value, None)
 
 
+class FusedSum(Link):
+    """The addition of two tensors, and layer normalization."""
+
+    def __call__(self, value: Any, other: Any = None) -> Any:
+        addition, normalization = self.parts
+        if not self._is_watched() and all(type(one) is torch.Tensor for one in (value, other)):
+            one, two = _cast(addition, value), _cast(addition, other)
+            bare = getattr(value, "_keras_mask", None) is None and getattr(other, "_keras_mask", None) is None
+            if bare and one.dtype is two.dtype is addition._compute_in and one.shape == two.shape:
+                found = normalization.call_on_sum(one, two)
+                if found is not None:
+                    return found
+        return self._one_by_one(value, other)
+
+
 # By the layer that comes first: how many go with it, and as what.
 _LENGTHS: dict[type, tuple[Any, type[Link]]] = {
     layers.Conv2D: (_pooled, Fused),
     layers.Conv1D: (_greatest, FusedGreatest),
+    layers.Add: (_normalized_sum, FusedSum),
     layers.BatchNormalization: (_normalized, FusedNormalization),
 }

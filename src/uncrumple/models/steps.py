@@ -55,7 +55,9 @@ def join_steps(steps: list[Step], wanted: list[int]) -> list[Step]:
     found: dict[int, Step] = {}
     gone: set[int] = set()
     for number, step in enumerate(steps):
-        if number in gone or step.rest is not None or not step.plain or not isinstance(step.target, int):
+        if number in gone or not step.plain or not isinstance(step.target, int):
+            continue
+        if step.rest is not None and _addends(step) is None:
             continue
         run = _run_from(number, steps, readers)
         joined = link([steps[one].layer for one in run])
@@ -90,18 +92,24 @@ def _run_from(number: int, steps: list[Step], readers: dict[int, list[int]]) -> 
 
 def _other_addend(step: Step, slot: int) -> Slot | None:
     """Return what `Add` adds to the value in a slot; None if it is not just that."""
+    other = [one for one in _addends(step) or () if one.index != slot]
+    return other[0] if len(other) == 1 else None
+
+
+def _addends(step: Step) -> Any:
+    """Return the two slots that `Add` adds; None if it is not just that."""
     args, kwargs = step.rest
     if type(step.layer) is not layers.Add or kwargs or len(args) != 1:
         return None
     both = args[0]
-    if not isinstance(both, (list, tuple)) or len(both) != 2 or not all(isinstance(one, Slot) for one in both):
-        return None
-    other = [one for one in both if one.index != slot]
-    return other[0] if len(other) == 1 else None
+    slots = isinstance(both, (list, tuple)) and len(both) == 2 and all(isinstance(one, Slot) for one in both)
+    return both if slots else None
 
 
 def _joined(joined: Link, steps: list[Step]) -> Step:
     first, last = steps[0], steps[-1]
+    if first.rest is not None:
+        return Step(joined, False, -1, last.target, (tuple(_addends(first)), {}))
     for before, step in itertools.pairwise(steps):
         if step.rest is not None:
             other = _other_addend(step, before.target)

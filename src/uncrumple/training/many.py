@@ -86,7 +86,7 @@ def fit_many(
 
     Raises:
         ValueError: Arguments do not fit together, or a model does not fit the data; the message says which model.
-            Nothing was trained then, unless models that are trained one after the other came before it.
+            Nothing was trained then.
 
     Example:
         >>> from uncrumple import k_folds
@@ -229,7 +229,7 @@ def _leave_untrained(fits: list[_Fit]) -> None:
 def _prepared(fits: list[_Fit]) -> list[Run | None]:
     """Check models and data; return what is needed to train a model together with others, None where that cannot be."""
     kinds: set[Any] = set()
-    ready = [_may_be_together(fit) and _prepare(fit, kinds) for fit in fits]
+    ready = [_prepare(fit, kinds) for fit in fits]
     return [_run_of(fit) if good else None for fit, good in zip(fits, ready)]
 
 
@@ -299,21 +299,21 @@ def _prepare(fit: _Fit, kinds: set[Any]) -> bool:
         fit: The model and its data.
         kinds: What was checked before: the same kind of model on the same arrays need not be checked again.
     """
-    model = fit.model
+    model, was_built, together = fit.model, fit.model.built, _may_be_together(fit)
     with many_arguments.naming(fit.number, model):
         checks.warn_if_trainable_changed(model)
-        kind = _kind_of(fit) if model.built and model._graph is not None else None
-        if kind is None or kind not in kinds:
-            if not model.built:
+        kind = _kind_of(fit) if together and was_built and model._graph is not None else None
+        if kind is not None and kind in kinds:
+            _prepare_alike(fit)
+        else:
+            if not was_built:
                 set_random_seed(fit.seed)
             training = fit.part.arrays.batches(fit.batch_size)
             validation = None if fit.held is None else fit.held.arrays.batches(fit.batch_size)
             model._prepare(training, validation, learn=True)
-            if kind is None:
+            if not was_built:
                 fit.random_states = _random_states()
-        else:
-            _prepare_alike(fit)
-        if not _plans(fit):
+        if not together or not _plans(fit):
             return False
         if kind is not None:
             kinds.add(kind)

@@ -310,7 +310,7 @@ def say(error: Exception) -> str:
 # --- making a failure smaller -------------------------------------------------------------
 
 
-def smaller(recipe: Recipe, verdict: Verdict, seconds: float = 30) -> Recipe:
+def smaller(recipe: Recipe, verdict: Verdict, tries: int = 60, seconds: float = 30) -> Recipe:
     """Return a recipe with less in it that still differs in the same place."""
     end, found = time.monotonic() + seconds, True
 
@@ -321,10 +321,11 @@ def smaller(recipe: Recipe, verdict: Verdict, seconds: float = 30) -> Recipe:
             return False
         return other.result == "differs" and kind(other) == kind(verdict)
 
-    while found and time.monotonic() < end:
+    while found:
         found = False
         for candidate in simplifications(recipe):
-            if time.monotonic() > end:
+            tries -= 1
+            if tries < 0 or time.monotonic() > end:
                 break
             if same(candidate):
                 recipe, found = candidate, True

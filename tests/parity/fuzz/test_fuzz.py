@@ -22,8 +22,11 @@ from recipes import Network, Part, Recipe, Step
 
 import uncrumple
 
+# Small ones of seed 0: of every kind, and with files of both.
+NUMBERS = (3, 8, 12, 14, 15, 16, 18, 19, 20, 21, 26, 28, 29, 31, 32, 34, 36, 37, 39, 40, 41, 44)
 
-@pytest.mark.parametrize("number", range(14, 39))
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_random_models_agree(number):
     drawn = recipe(0, number)
     verdict = compare(drawn)
@@ -61,7 +64,7 @@ def test_a_wrong_layer_is_found_and_made_small(monkeypatch):
     verdict = compare(small())
     assert verdict.result == "differs"
     assert verdict.differences[0].where.startswith("before training: ")
-    less = smaller(small(), verdict, seconds=3)
+    less = smaller(small(), verdict, tries=4, seconds=300)
     assert compare(less).result == "differs"
     assert len(less.code()) < len(small().code()) and "mae" not in less.code()
 

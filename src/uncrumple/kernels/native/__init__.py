@@ -44,6 +44,8 @@ _FUNCTIONS = {
     "normalize": "inninndippppppp",
     "normalize_backward": "inninndipppppppppppp",
     "add_bias": "innipp",
+    "layer_normalize": "inndipppppp",
+    "layer_normalize_backward": "innippppppp",
     "attention": "innnnnndiipppppp",
     "attention_backward": "innnnnndiippppppppp",
     "greatest_step": "innniipp",

@@ -1,7 +1,8 @@
 // What torch leaves apart, fused for the CPU, with a plain C interface. Optional: without it torch does the same.
 //
 // Recurrent layers; dropout; activations with bias and dropout; softmax cross-entropy with its gradient and the
-// number of right answers; Adam; and programs, which run whole training steps of dense networks.
+// number of right answers; Adam; and programs, which run whole training steps of dense networks, and whole epochs of
+// many at once.
 //
 // The file includes itself once per instruction set; what lies between BODY
 // and its end is compiled for vectors of 4, 8 and 16 floats, and `choose`
@@ -813,6 +814,28 @@ EXPORT int uncrumple_attention_backward(int threads, Size batch, Size heads, Siz
                                 {batch, heads, queries, keys, width, width_out, float(scale), causal, strides},   \
                                 (const Number*)query, (const Number*)key, (const Number*)value,                   \
                                 (const Number*)d_out, sums, (Number*)d_query, (Number*)d_key, (Number*)d_value))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
+EXPORT int uncrumple_layer_normalize(int threads, Size rows, Size width, double epsilon, int half, const void* x,
+                                     const void* shortcut, const float* gamma, const float* beta, void* y,
+                                     float* kept) {
+#define CALL(Number)                                                                                              \
+    DISPATCH(layer_normalize(threads, rows, width, epsilon, (const Number*)x, (const Number*)shortcut, gamma, beta, \
+                             (Number*)y, kept))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
+}
+
+EXPORT int uncrumple_layer_normalize_backward(int threads, Size rows, Size width, int half, const void* x,
+                                              const void* shortcut, const float* gamma, const void* dy, const float* kept, void* dx,
+                                              float* sums) {
+#define CALL(Number)                                                                                       \
+    DISPATCH(layer_normalize_backward(threads, rows, width, (const Number*)x, (const Number*)shortcut, gamma, \
+                                      (const Number*)dy, kept, (Number*)dx, sums))
     if (half) CALL(Half)
     CALL(float)
 #undef CALL
@@ -2440,6 +2463,81 @@ int attention_backward(int threads, Heads of, const Number* query, const Number*
         }
     });
     return memory;
+}
+
+// --- layer normalization of a sum -------------------------------------------------------------------------
+
+inline float total_of(V v) {
+    float parts[LANES];
+    store(parts, v);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int n = 0; n < half; n++) parts[n] += parts[n + half];
+    return parts[0];
+}
+
+template <typename Number>
+inline V sum_of(const Number* x, const Number* shortcut, Size at, Size left) {
+    V v = get(x + at, left);
+    return shortcut ? as(x, v + get(shortcut + at, left)) : v;
+}
+
+// Each row of x, plus that of the shortcut if there is one, gets mean 0 and variance 1, is multiplied by gamma and
+// shifted by beta, where these are given. kept: rows x 2, mean and 1 / sqrt(variance + epsilon).
+template <typename Number>
+int layer_normalize(int threads, Size rows, Size width, double epsilon, const Number* x, const Number* shortcut,
+                    const float* gamma, const float* beta, Number* y, float* kept) {
+    split(threads, rows, width * 4, [=](Size first, Size last) {
+        for (Size row = first; row < last; row++) {
+            V all = {}, far = {};
+            for (Size n = 0; n < width; n += LANES) all += sum_of(x, shortcut, row * width + n, width - n);
+            float mean = total_of(all) / float(width);
+            for (Size n = 0; n < width; n += LANES) {
+                V v = sum_of(x, shortcut, row * width + n, width - n) - mean;
+                if (n + LANES > width) v = (VI)lane_numbers() < int32_t(width - n) ? v : V{};
+                far += v * v;
+            }
+            float factor = 1.0f / std::sqrt(total_of(far) / float(width) + float(epsilon));
+            for (Size n = 0; n < width; n += LANES) {
+                V v = (sum_of(x, shortcut, row * width + n, width - n) - mean) * factor;
+                if (gamma) v *= get(gamma + n, width - n);
+                if (beta) v += get(beta + n, width - n);
+                put(y + row * width + n, v, width - n);
+            }
+            kept[2 * row] = mean;
+            kept[2 * row + 1] = factor;
+        }
+    });
+    return 0;
+}
+
+// dx gets the gradient of the sum; sums (threads x 2 x width, zeros before) those of gamma and beta.
+template <typename Number>
+int layer_normalize_backward(int threads, Size rows, Size width, const Number* x, const Number* shortcut,
+                             const float* gamma, const Number* dy, const float* kept, Number* dx, float* sums) {
+    split(threads, rows, width * 6, [=](Size first, Size last) {
+        float *d_gamma = sums + this_thread() * 2 * width, *d_beta = d_gamma + width;
+        for (Size row = first; row < last; row++) {
+            float mean = kept[2 * row], factor = kept[2 * row + 1];
+            V all = {}, along = {};
+            for (Size n = 0; n < width; n += LANES) {
+                Size left = width - n, at = row * width + n;
+                V v = (sum_of(x, shortcut, at, left) - mean) * factor, d = get(dy + at, left);
+                put(d_gamma + n, get(d_gamma + n, left) + d * v, left);
+                put(d_beta + n, get(d_beta + n, left) + d, left);
+                if (gamma) d *= get(gamma + n, left);
+                all += d;
+                along += d * v;
+            }
+            float shift = total_of(all) / float(width), slope = total_of(along) / float(width);
+            for (Size n = 0; n < width; n += LANES) {
+                Size left = width - n, at = row * width + n;
+                V v = (sum_of(x, shortcut, at, left) - mean) * factor, d = get(dy + at, left);
+                if (gamma) d *= get(gamma + n, left);
+                put(dx + at, (d - shift - v * slope) * factor, left);
+            }
+        }
+    });
+    return 0;
 }
 
 }  // namespace SET

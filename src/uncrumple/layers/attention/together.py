@@ -1,7 +1,7 @@
-"""Projections of one and the same tensor as one matrix product.
+"""Projections of one and the same tensor, as one function with one gradient.
 
-A sequence that attends to itself is projected three times. One product with
-the three kernels side by side is faster than three, and so is its gradient.
+A sequence that attends to itself is projected three times. Together they need
+no gradients of the same tensor that are added up afterwards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.kernels.dense import multiply_add
+from uncrumple.kernels.dense import multiply_add_each
 from uncrumple.layers.einsum_dense import EinsumDense
 
 
@@ -19,7 +19,7 @@ def go_together(x: torch.Tensor, projections: Sequence[Any]) -> bool:
     """Return whether `project` gives what the projections give one by one, and nobody looks at them."""
     return (
         x.is_floating_point()
-        and len({part.bias is None for part in projections}) == 1
+        and len({part._parameters.get("bias") is None for part in projections}) == 1
         and all(_is_plain(part) and part._compute_in is x.dtype for part in projections)
     )
 
@@ -43,14 +43,15 @@ def project(x: torch.Tensor, projections: Sequence[Any]) -> list[torch.Tensor]:
 
     Example:
         >>> x = torch.ones(2, 5, 3)
-        >>> parts = [EinsumDense("abc,cde->abde", (None, 4, size), "de") for size in (6, 8)]
+        >>> parts = [EinsumDense("abc,cde->abde", (None, 4, size), bias_axes="de") for size in (6, 8)]
         >>> one_by_one = [part(x) for part in parts]
         >>> [torch.allclose(one, other) for one, other in zip(project(x, parts), one_by_one)]
         [True, True]
     """
-    kernels = [part.kernel.reshape(x.shape[-1], -1) for part in projections]
-    kernel, bias = torch.cat(kernels, 1).to(x.dtype), None
-    if projections[0].bias is not None:
-        bias = torch.cat([part.bias.reshape(-1) for part in projections]).to(x.dtype)
-    outputs = multiply_add(x, kernel, bias).split([one.shape[1] for one in kernels], -1)
-    return [one.unflatten(-1, part.kernel.shape[1:]) for one, part in zip(outputs, projections)]
+    whole = [part._parameters["kernel"] for part in projections]
+    kernels = [one.reshape(x.shape[-1], -1) for one in whole]
+    biases = [part._parameters["bias"].reshape(-1) for part in projections if part._parameters.get("bias") is not None]
+    if whole[0].dtype is not x.dtype:
+        kernels, biases = ([one.to(x.dtype) for one in some] for some in (kernels, biases))
+    outputs = multiply_add_each(x, kernels, biases or None)
+    return [one.view(*x.shape[:-1], *kernel.shape[1:]) for one, kernel in zip(outputs, whole)]

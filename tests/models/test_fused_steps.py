@@ -1,0 +1,222 @@
+"""Normalization with what follows it, and convolutions with their greatest step, in chains and in graphs."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import uncrumple as uc
+from uncrumple import layers
+from uncrumple.kernels import layer_normalization, native
+from uncrumple.models import fusion
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = GENERATOR.normal(size=(40, 8, 8, 3)).astype("float32")
+TABLE = GENERATOR.normal(size=(40, 6)).astype("float32")
+TOKENS = GENERATOR.integers(0, 20, (40, 12))
+LABELS = GENERATOR.integers(0, 3, 40)
+
+
+def residual(first=True, relu="Activation"):
+    inputs = uc.Input((8, 8, 3))
+    x = layers.Conv2D(5, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    y = layers.BatchNormalization()(layers.Conv2D(5, 3, padding="same")(x))
+    y = layers.Add()([y, x] if first else [x, y])
+    y = layers.Activation("relu")(y) if relu == "Activation" else y
+    y = layers.Dropout(0.2)(y)
+    return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(y)))
+
+
+def wide():
+    return uc.Sequential(
+        [
+            uc.Input((6,)),
+            layers.Dense(9),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.Dropout(0.3),
+            layers.Dense(7),
+            layers.BatchNormalization(),
+            layers.Dropout(0.1, seed=3),
+            layers.Dense(3),
+        ]
+    )
+
+
+def text(**settings):
+    inputs = uc.Input((12,), dtype="int64")
+    x = layers.Embedding(20, 6)(inputs)
+    both = [
+        layers.GlobalMaxPooling1D()(layers.Conv1D(7, size, **{"activation": "relu", **settings})(x)) for size in (2, 4)
+    ]
+    return uc.Model(inputs, layers.Dense(3)(layers.Concatenate()(both)))
+
+
+def encoder():
+    inputs = uc.Input((12,), dtype="int64")
+    x = layers.Embedding(20, 8)(inputs)
+    seen = layers.MultiHeadAttention(2, 4)(x, x)
+    x = layers.LayerNormalization()(layers.Add()([x, seen]))
+    x = layers.LayerNormalization()(layers.Add()([layers.Dense(8, "relu")(x), x]))
+    return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
+@pytest.fixture(autouse=True)
+def _for_small_ones_too(monkeypatch):
+    monkeypatch.setattr(layer_normalization, "_WORTH_IT", 1)
+
+
+def trained(model, x, fused, monkeypatch, policy="float32"):
+    with monkeypatch.context() as patch:
+        if not fused:
+            patch.setattr(fusion.Link, "_is_watched", lambda self: True)
+        uc.utils.set_random_seed(0)
+        uc.config.set_dtype_policy(policy)
+        try:
+            made = model()
+        finally:
+            uc.config.set_dtype_policy("float32")
+        made.compile("adam", uc.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+        history = made.fit(x, LABELS, batch_size=16, epochs=3, verbose=0)
+        return made.predict(x, verbose=0), history.history, made.get_weights()
+
+
+CASES = {
+    "residual": (residual, IMAGES),
+    "residual, other order": (lambda: residual(False), IMAGES),
+    "residual without relu": (lambda: residual(relu=None), IMAGES),
+    "wide": (wide, TABLE),
+    "encoder": (encoder, TOKENS),
+    "text": (text, TOKENS),
+    "text, same": (lambda: text(padding="same"), TOKENS),
+    "text, causal": (lambda: text(padding="causal", dilation_rate=2), TOKENS),
+    "text, no relu": (lambda: text(activation=None, use_bias=False, strides=2), TOKENS),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_training_and_prediction(case, monkeypatch):
+    fused, plain = (trained(*CASES[case], way, monkeypatch) for way in (True, False))
+    np.testing.assert_allclose(fused[0], plain[0], rtol=2e-3, atol=2e-4)
+    for name, values in fused[1].items():
+        np.testing.assert_allclose(values, plain[1][name], rtol=1e-3, err_msg=name)
+    for one, other in zip(fused[2], plain[2], strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "text"])
+def test_mixed_precision_learns_the_same(case, monkeypatch):
+    fused, plain = (trained(*CASES[case], way, monkeypatch, "mixed_bfloat16") for way in (True, False))
+    np.testing.assert_allclose(fused[1]["loss"], plain[1]["loss"], rtol=0.02)
+    assert all(weight.dtype == np.float32 for weight in fused[2])
+
+
+def steps(model):
+    return [type(step.layer).__name__ for step in model._graph._steps]
+
+
+def test_what_goes_together():
+    assert steps(residual()) == [
+        *("Conv2D", "FusedNormalization", "Conv2D", "FusedNormalization"),
+        *("GlobalAveragePooling2D", "Dense"),
+    ]
+    parts = [type(part).__name__ for part in residual()._graph._steps[3].layer.parts]
+    assert parts == ["BatchNormalization", "Add", "Activation", "Dropout"]
+    links = [type(one).__name__ for one in wide()._graph._links]
+    assert links == ["Dense", "FusedNormalization", "Dense", "FusedNormalization", "Dense"]
+    assert steps(text()).count("FusedGreatest") == 2
+    assert steps(encoder()) == [
+        *("Embedding", "MultiHeadAttention", "FusedSum", "Dense", "FusedSum"),
+        *("GlobalAveragePooling1D", "Dense"),
+    ]
+
+
+def test_what_is_read_elsewhere_stays_apart():
+    inputs = uc.Input((8, 8, 3))
+    normal = layers.BatchNormalization()(inputs)
+    relu = layers.Activation("relu")(normal)
+    assert steps(uc.Model(inputs, [normal, relu])) == ["BatchNormalization", "Activation"]
+    assert steps(uc.Model(inputs, layers.Add()([normal, relu]))) == ["BatchNormalization", "Activation", "Add"]
+    assert steps(uc.Model(inputs, layers.Add()([normal, normal]))) == ["BatchNormalization", "Add"]
+    three = layers.Add()([layers.BatchNormalization()(inputs), inputs, inputs])
+    assert steps(uc.Model(inputs, three)) == ["BatchNormalization", "Add"]
+    gelu = layers.Activation("gelu")(layers.BatchNormalization()(inputs))
+    assert steps(uc.Model(inputs, gelu)) == ["BatchNormalization", "Activation"]
+    limited = layers.ReLU(max_value=6)(layers.BatchNormalization()(inputs))
+    assert steps(uc.Model(inputs, limited)) == ["BatchNormalization", "ReLU"]
+    renormalized = layers.ReLU()(layers.BatchNormalization(renorm=True)(inputs))
+    assert steps(uc.Model(inputs, renormalized)) == ["BatchNormalization", "ReLU"]
+
+
+def test_two_normalized_branches_are_added():
+    inputs = uc.Input((8, 8, 3))
+    both = [layers.BatchNormalization()(layers.Conv2D(4, 1)(inputs)) for _ in range(2)]
+    model = uc.Model(inputs, layers.ReLU()(layers.Add()(both)))
+    assert sorted(steps(model)) == ["BatchNormalization", "Conv2D", "Conv2D", "FusedNormalization"]
+    x = torch.from_numpy(IMAGES)
+    first, second = (layer for layer in model.layers if isinstance(layer, layers.BatchNormalization))
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    wanted = torch.relu(first(convolutions[0](x)) + second(convolutions[1](x)))
+    torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shortcut_of_another_shape_is_repeated():
+    inputs = uc.Input((8, 8, 3))
+    short = layers.GlobalAveragePooling2D(keepdims=True)(inputs)
+    model = uc.Model(inputs, layers.ReLU()(layers.Add()([layers.BatchNormalization()(inputs), short])))
+    x = torch.from_numpy(IMAGES)
+    normal = next(layer for layer in model.layers if isinstance(layer, layers.BatchNormalization))
+    wanted = torch.relu(normal(x) + x.mean((1, 2), keepdim=True))
+    torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "text"])
+def test_each_layer_is_called_where_somebody_looks(case):
+    made, x = CASES[case][0](), torch.from_numpy(CASES[case][1])
+    plain = made(x)
+    for layer in made.layers[1:]:
+        seen = []
+        hook = layer.register_forward_hook(lambda layer, given, out, seen=seen: seen.append(len(out)))
+        torch.testing.assert_close(made(x), plain, rtol=1e-4, atol=1e-5)
+        hook.remove()
+        assert seen == [40], layer.name
+
+
+def test_frozen_normalization_keeps_its_averages():
+    model = residual()
+    for layer in model.layers:
+        layer.trainable = not isinstance(layer, layers.BatchNormalization)
+    model.compile("sgd", uc.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = [layer.get_weights() for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    model.fit(IMAGES, LABELS, verbose=0)
+    after = [layer.get_weights() for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    for one, other in zip(before, after, strict=True):
+        for first, second in zip(one, other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_copies_other_types_and_torchs_transforms():
+    for made, x in CASES["residual"], CASES["encoder"], CASES["text"]:
+        model, x = made(), torch.from_numpy(x)
+        plain = model(x)
+        torch.testing.assert_close(copy.deepcopy(model)(x), plain)
+        torch.testing.assert_close(
+            torch.vmap(lambda one, model=model: model(one[None])[0])(x), plain, rtol=1e-4, atol=1e-4
+        )
+        exported = torch.export.export(made(), (x,))
+        assert exported.module()(x).shape == (40, 3)
+        assert model(x[:1]).shape == (1, 3) and model(x[:0]).shape == (0, 3)
+        doubled = model.double()(x.double() if x.is_floating_point() else x)
+        torch.testing.assert_close(doubled.float(), plain, rtol=1e-4, atol=1e-4)
+
+
+def test_a_sequence_shorter_than_the_kernel_is_said():
+    inputs = uc.Input((None, 4))
+    model = uc.Model(inputs, layers.GlobalMaxPooling1D()(layers.Conv1D(3, 5)(inputs)))
+    assert model(torch.zeros(2, 5, 4)).shape == (2, 3)
+    with pytest.raises(ValueError, match="does not fit"):
+        model(torch.zeros(2, 4, 4))
