@@ -167,8 +167,8 @@ def test_a_step_is_few_python_calls():
     finally:
         sys.setprofile(None)
     assert calls[:2] == ["step", "_step"] and "_apply" in calls and "update_weights" in calls
-    # 13 with the check that gradients lie in memory as the weights do
-    assert len(calls) <= 13, calls
+    # 17 with the check that gradients lie in memory as the weights do, and the way to the native kernel
+    assert len(calls) <= 17, calls
 
 
 def test_apply_checks_what_it_is_given():

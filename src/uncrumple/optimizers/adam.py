@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from uncrumple.kernels.adam import native_adam
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
 from uncrumple.optimizers.blocks import same_layout
@@ -167,12 +168,12 @@ def fused_adam(
     epsilon: float,
     decay: float = 0.0,
 ) -> None:
-    """Do a step of Adam in one call of torch's kernel.
+    """Do a step of Adam in one call of the native kernel, or of torch's.
 
-    The kernel corrects for the first steps by itself, with epsilon inside the
-    correction. Told that infinitely many steps have passed it corrects nothing,
-    and the corrected `rate` makes it Keras's formula. Nothing on the device has
-    to count, either.
+    torch's kernel corrects for the first steps by itself, with epsilon inside
+    the correction. Told that infinitely many steps have passed it corrects
+    nothing, and the corrected `rate` makes it Keras's formula. Nothing on the
+    device has to count, either.
 
     Args:
         weights: Moved in place, as are `means`, `squares` and `hats`.
@@ -187,6 +188,8 @@ def fused_adam(
         epsilon: Keeps the division finite.
         decay: The share that is first taken off each weight.
     """
+    if not hats and native_adam(weights, gradients, means, squares, rate, beta_1, beta_2, epsilon, decay):
+        return
     kernel = torch._fused_adamw_ if decay and rate else torch._fused_adam_
     kernel(
         weights,

@@ -35,6 +35,7 @@ _FUNCTIONS = {
     "simple_rnn_backward": "innnipppnnppp",
     "dropout": "innndipp",
     "run": "ipn",
+    "adam": "inppp",
     "train_many": "ipn",
     "draw": "ipnpp",
     "pool": "innnnnninndippp",

@@ -189,6 +189,17 @@ struct Training {
     int64_t failed;
 };
 
+struct AdamSettings {
+    double rate, beta_1, beta_2, epsilon, keep;
+};
+
+// What Adam works on: a weight, its gradient, and the running means of that and of its square.
+struct AdamWeight {
+    float* w;
+    const float* g;
+    float *m, *v;
+};
+
 // Spreads a seed over 64 bits (Steele et al., "Fast splittable pseudorandom number generators", 2014), so that seeds
 // side by side give numbers that have nothing to do with each other.
 inline Size mixed(Size seed) {
@@ -197,6 +208,23 @@ inline Size mixed(Size seed) {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return Size(z ^ (z >> 31));
 }
+
+// While it lives, this thread takes numbers below 1e-38 for zero. Running means of gradients that have become zero
+// shrink to there, stay, and each operation on them takes a hundred times its time.
+struct TinyIsZero {
+#if defined(__x86_64__)
+    unsigned kept = _mm_getcsr();
+    TinyIsZero() { _mm_setcsr(kept | 0x8040); }
+    ~TinyIsZero() { _mm_setcsr(kept); }
+#elif defined(__aarch64__) && defined(__GNUC__)
+    uint64_t kept;
+    TinyIsZero() {
+        asm volatile("mrs %0, fpcr" : "=r"(kept));
+        asm volatile("msr fpcr, %0" ::"r"(kept | 1u << 24));
+    }
+    ~TinyIsZero() { asm volatile("msr fpcr, %0" ::"r"(kept)); }
+#endif
+};
 
 inline int this_thread() {
 #ifdef _OPENMP
@@ -601,6 +629,12 @@ EXPORT int uncrumple_draw(int, Twister* random, Size count, int64_t* order, int6
     random->shuffle(count, order);
     *seed = random->seed();
     return 0;
+}
+
+// A step of Adam for several weights; `sizes` counts their numbers.
+EXPORT int uncrumple_adam(int threads, Size count, const Size* sizes, const AdamWeight* weights,
+                          const AdamSettings* settings) {
+    DISPATCH(adam(threads, count, sizes, weights, *settings))
 }
 
 // Keeps each number with the probability 1 - dropped / 2^32, multiplied by `scale`, and sets the others to zero.
@@ -1597,24 +1631,34 @@ int crossentropy(bool from_logits, Size rows, Size classes, const float* x, cons
 
 // --- Adam ----------------------------------------------------------------------------------------
 
-struct AdamSettings {
-    double rate, beta_1, beta_2, epsilon, keep;
-};
-
 // Keras's formula: w is multiplied by `keep` (weight decay), m and v become running means of g and its square, and
 // w -= rate * m / (sqrt(v) + epsilon).
-int adam(int threads, Size count, const AdamSettings& settings, float* w, const float* g, float* m, float* v) {
+void adam_some(const AdamSettings& settings, const AdamWeight& weight, Size first, Size last) {
     float a = float(settings.rate), b1 = float(1.0 - settings.beta_1), b2 = float(1.0 - settings.beta_2);
     float e = float(settings.epsilon), keep = float(settings.keep);
-    split(threads, (count + LANES - 1) / LANES, LANES, [=](Size first, Size last) {
-        for (Size n = first * LANES; n < smaller(last * LANES, count); n += LANES) {
-            Size left = count - n;
-            V gradient = get(g + n, left), mean = get(m + n, left), square = get(v + n, left);
-            mean += (gradient - mean) * b1;
-            square += (gradient * gradient - square) * b2;
-            put(m + n, mean, left);
-            put(v + n, square, left);
-            put(w + n, get(w + n, left) * keep - a * mean / (root(square) + e), left);
+    TinyIsZero now;
+    for (Size n = first; n < last; n += LANES) {
+        Size left = last - n;
+        V gradient = get(weight.g + n, left), mean = get(weight.m + n, left), square = get(weight.v + n, left);
+        mean += (gradient - mean) * b1;
+        square += (gradient * gradient - square) * b2;
+        put(weight.m + n, mean, left);
+        put(weight.v + n, square, left);
+        put(weight.w + n, get(weight.w + n, left) * keep - a * mean / (root(square) + e), left);
+    }
+}
+
+// Several weights, `sizes` numbers in each. Threads share all of them, cut where vectors end.
+int adam(int threads, Size count, const Size* sizes, const AdamWeight* weights, const AdamSettings& settings) {
+    Size vectors = 0;
+    for (Size n = 0; n < count; n++) vectors += (sizes[n] + LANES - 1) / LANES;
+    split(threads, vectors, LANES, [=, &settings](Size first, Size last) {
+        Size before = 0;
+        for (Size n = 0; n < count && before < last; n++) {
+            Size mine = (sizes[n] + LANES - 1) / LANES, begin = first > before ? first - before : 0;
+            if (begin < mine)
+                adam_some(settings, weights[n], begin * LANES, smaller((last - before) * LANES, sizes[n]));
+            before += mine;
         }
     });
     return 0;
@@ -1748,6 +1792,12 @@ int add_and_round(int threads, Size rows, Size columns, const float* add, float*
     return 0;
 }
 
+int adam_one(int threads, Size size, void* const* memory) {
+    AdamWeight weight = {static_cast<float*>(memory[0]), static_cast<const float*>(memory[1]),
+                         static_cast<float*>(memory[2]), static_cast<float*>(memory[3])};
+    return adam(threads, 1, &size, &weight, *static_cast<const AdamSettings*>(memory[4]));
+}
+
 int run(int threads, const Operation* operations, Size count) {
     for (Size n = 0; n < count; n++) {
         const Operation& one = operations[n];
@@ -1790,8 +1840,7 @@ int run(int threads, const Operation* operations, Size count) {
                                       memory[4]);
                 break;
             case ADAM:
-                failed = adam(threads, size[0], *static_cast<const AdamSettings*>(one.memory[4]), memory[0], memory[1],
-                              memory[2], memory[3]);
+                failed = adam_one(threads, size[0], one.memory);
                 break;
             default: failed = NO_SUCH_OPERATION;
         }
