@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from uncrumple.core.errors import explain
+from uncrumple.core.settings import epsilon
 from uncrumple.layers import symbolic
 from uncrumple.layers.base import Layer
 from uncrumple.layers.shapes import shape_of
 
-_EPSILON = 1e-7
 # Rows that `adapt` turns to float64 at a time.
 _ROWS = 65536
 
@@ -296,7 +296,7 @@ class Normalization(Layer):
             mean, variance = self._given_mean.to(x.device), self._given_variance.to(x.device)
         else:
             mean, variance = self.adapt_mean.view(self._broadcast), self.adapt_variance.view(self._broadcast)
-        spread = variance.to(x.dtype).sqrt().clamp(min=_EPSILON)
+        spread = variance.to(x.dtype).sqrt().clamp(min=epsilon())
         mean = mean.to(x.dtype)
         return x * spread + mean if self.invert else (x - mean) / spread
 
