@@ -1,8 +1,9 @@
 """Batches of (x, y, sample_weight), whatever they come from.
 
-Two kinds: `ArrayBatches` for data in memory, drawn by index, and
-`StreamBatches` for everything that hands out batches itself (a torch
-`DataLoader`, a generator).
+Three kinds: `ArrayBatches` for data in memory, drawn by index; `DiskBatches`
+for arrays that stay in their files; and `StreamBatches` for everything that
+hands out batches itself (a `Dataset`, a `PyDataset`, a torch `DataLoader`, a
+generator).
 """
 
 from __future__ import annotations
@@ -14,13 +15,21 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain, warn
+from uncrumple.core.settings import max_steps_per_epoch
+from uncrumple.core.text import is_text_list
+from uncrumple.data.background import close, read_ahead
 from uncrumple.data.convert import is_array, lengths, to_tensors
+from uncrumple.data.dataset import Dataset
+from uncrumple.data.disk import DiskArray, shuffled, to_arrays
+from uncrumple.data.py_dataset import PyDataset, batches_of
 
 Batch = tuple[Any, ...]
 
 # Rows are gathered for several small batches at once, up to this many bytes:
 # one large copy costs less than many small ones, and stays in the cache.
 _CHUNK_BYTES = 4 << 20
+# How many such chunks are read from a file while the last one is used.
+_CHUNKS_AHEAD = 2
 
 
 def trimmed(x: Any, y: Any, sample_weight: Any) -> Batch:
@@ -39,7 +48,32 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """
     if not isinstance(data, (tuple, list)):
         return data, None, None
-    return (*data, None, None, None)[:3]  # type: ignore[return-value]
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            explain(
+                f"unpack_x_y_sample_weight got {len(data)} parts.",
+                "Expected x, (x,), (x, y) or (x, y, sample_weight).",
+                "pack_x_y_sample_weight(x, y) makes such a tuple",
+            )
+        )
+    return (*data, None, None)[:3]  # type: ignore[return-value]
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Return a batch as `fit` takes it: x, (x,), (x, y) or (x, y, sample_weight).
+
+    Args:
+        x: Inputs; a list or tuple of several alone becomes (x,), so that it is not taken for (x, y).
+        y: Targets.
+        sample_weight: A weight for each sample; only together with y.
+
+    Example:
+        >>> pack_x_y_sample_weight(1, 2)
+        (1, 2)
+    """
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 class ArrayBatches:
@@ -102,34 +136,110 @@ class ArrayBatches:
             self.__init__(*moved, batch_size=self.batch_size, shuffle=self.shuffle)  # type: ignore[misc]
         return self
 
+    def begin_epoch(self) -> None:
+        """Nobody has to be told."""
+
+    end_epoch = begin_epoch
+
+
+class DiskBatches(ArrayBatches):
+    """Batches drawn from arrays of which some stay in their files, and are read in the background.
+
+    The same seed gives the same batches as with the same arrays in memory,
+    except for HDF5 datasets that are stored in chunks, which are shuffled in
+    groups of chunks.
+
+    Args:
+        x, y, sample_weight: Tensors or `DiskArray`s in any structure; y and weights may be None.
+        batch_size: Samples per batch; the last one of an epoch may be smaller.
+        shuffle: Whether each epoch draws the samples in a new order.
+    """
+
+    def __init__(
+        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32, shuffle: bool = False
+    ) -> None:
+        super().__init__(x, y, sample_weight, batch_size, shuffle)
+        self._flat = all(part is None or isinstance(part, (torch.Tensor, DiskArray)) for part in self._parts)
+        self._device: torch.device | None = None
+
+    def _rows(self, index: torch.Tensor | slice) -> list[torch.Tensor]:
+        rows = []
+        for leaf in self._leaves:
+            if isinstance(leaf, DiskArray):
+                part = leaf.rows(index)
+            else:
+                part = leaf[index] if isinstance(index, slice) else leaf.index_select(0, index)
+            rows.append(part if self._device is None else part.to(self._device))
+        return rows
+
+    def first(self) -> Batch:
+        return self._pack(self._rows(slice(0, min(self.batch_size, self.samples))))
+
+    def epoch(self) -> Iterator[Batch]:
+        order = None
+        if self.shuffle:
+            order = shuffled(self.samples, [leaf for leaf in self._leaves if isinstance(leaf, DiskArray)])
+        places = [(start, min(start + self._chunk, self.samples)) for start in range(0, self.samples, self._chunk)]
+        chunks = (self._rows(slice(*place) if order is None else order[slice(*place)]) for place in places)
+        for rows in read_ahead(chunks, _CHUNKS_AHEAD):
+            for leaves in zip(*[leaf.split(self.batch_size) for leaf in rows]):
+                yield self._pack(leaves)
+
+    def to(self, device: torch.device) -> DiskBatches:
+        """Move batches to a device as they are read."""
+        self._device = None if device == torch.device("cpu") else device
+        return self
+
 
 class StreamBatches:
-    """Batches from something that hands them out: a `DataLoader`, a generator, an iterable of batches.
+    """Batches from something that hands them out: a `Dataset`, a `DataLoader`, a generator, an iterable of batches.
 
     Args:
         source: Each item is (x, y), (x, y, sample_weight), or x alone.
         class_weight: Weight per class, turned into sample weights.
+        shuffle: Whether to ask a `PyDataset` for its batches in random order; others have their own.
     """
 
-    def __init__(self, source: Any, class_weight: dict[int, float] | None = None) -> None:
+    def __init__(self, source: Any, class_weight: dict[int, float] | None = None, shuffle: bool = False) -> None:
         self.source = source
         self.class_weight = class_weight
+        self.shuffle = shuffle
+        self._told = False
         self.samples: int | None = None
         self.batch_size: int | None = getattr(source, "batch_size", None)
         self.once = isinstance(source, Iterator)
         self.device: torch.device | None = None
         try:
-            self.steps: int | None = len(source)
+            self.steps: int | None = source.num_batches if isinstance(source, PyDataset) else len(source)
         except TypeError:
             self.steps = None
+        self.endless = self.steps is None and (
+            isinstance(source, PyDataset) or (isinstance(source, Dataset) and source.cardinality() == -1)
+        )
         self._peeked: list[Any] = []
         self._running: Iterator[Any] | None = None
+
+    def _start(self) -> Iterator[Any]:
+        return batches_of(self.source, self.shuffle) if isinstance(self.source, PyDataset) else iter(self.source)
+
+    def begin_epoch(self) -> None:
+        """Tell a `PyDataset` that an epoch begins, unless it was told when its first batch was looked at."""
+        if isinstance(self.source, PyDataset) and not self._told:
+            self._told = True
+            self.source.on_epoch_begin()
+
+    def end_epoch(self) -> None:
+        """Tell a `PyDataset` that the epoch has ended."""
+        if self._told:
+            self._told = False
+            self.source.on_epoch_end()
 
     def _batch(self, item: Any) -> Batch:
         if (
             isinstance(item, list)
             and len(item) in (1, 2, 3)
-            and all(is_array(part) or isinstance(part, (dict, list)) for part in item)
+            and all(is_array(part) or isinstance(part, (dict, list)) or is_text_list(part) for part in item)
+            and not isinstance(item[0], str)
         ):
             item = tuple(item)
         if not isinstance(item, tuple):
@@ -142,7 +252,7 @@ class StreamBatches:
                     "yield (x, y); put several inputs into a dict or list: yield ([x_1, x_2], y)",
                 )
             )
-        parts = [to_tensors(part, name) for part, name in zip(item, ("x", "y", "sample_weight"))]
+        parts = [to_tensors(part, name, text=name == "x") for part, name in zip(item, ("x", "y", "sample_weight"))]
         x, y, weight = (*parts, None, None, None)[:3]
         if self.class_weight is not None:
             if weight is not None:
@@ -164,7 +274,8 @@ class StreamBatches:
     def first(self) -> Batch:
         """Return the first batch, which the next epoch hands out again: a generator makes it once only."""
         if not self._peeked:
-            self._running = iter(self.source)
+            self.begin_epoch()
+            self._running = self._start()
             for item in self._running:
                 self._peeked.append(item)
                 break
@@ -173,19 +284,25 @@ class StreamBatches:
                     explain(
                         "The data handed out no batch.",
                         "Expected at least one.",
-                        "check the generator: it may be used up",
+                        "check the generator: it may be used up"
+                        if self.once
+                        else f"check the lines that make the {type(self.source).__name__}",
                     )
                 )
         return self._batch(self._peeked[0])
 
     def epoch(self) -> Iterator[Batch]:
         """Yield the batches of one epoch; a generator goes on where it stopped."""
-        running = iter(self.source) if self._running is None else self._running
+        running = self._start() if self._running is None else self._running
         self._running = None
-        while self._peeked:
-            yield self._batch(self._peeked.pop())
-        for item in running:
-            yield self._batch(item)
+        try:
+            while self._peeked:
+                yield self._batch(self._peeked.pop())
+            for item in running:
+                yield self._batch(item)
+        finally:
+            if not self.once:  # a generator of the user's goes on later
+                close(running)
 
     def to(self, device: torch.device) -> StreamBatches:
         self.device = device
@@ -204,7 +321,20 @@ class EndlessEpochs:
     """
 
     def __init__(self, batches: Batches, steps_per_epoch: int | None) -> None:
+        if steps_per_epoch is None and getattr(batches, "endless", False):
+            kind = type(batches.source).__name__  # type: ignore[union-attr]
+            raise ValueError(
+                explain(
+                    f"The {kind} goes on for ever, and nothing says where an epoch ends.",
+                    "Expected a number of steps.",
+                    "steps_per_epoch=100 in fit(), validation_steps=10 for validation data, steps=10 elsewhere",
+                )
+            )
         self.batches = batches
+        limit = max_steps_per_epoch()
+        if limit is not None and (steps_per_epoch is None or limit < steps_per_epoch):
+            if steps_per_epoch is not None or batches.steps is None or limit < batches.steps:
+                steps_per_epoch = limit
         self.steps = steps_per_epoch if steps_per_epoch is not None else batches.steps
         self._per_epoch = steps_per_epoch
         self._running: Iterator[Batch] | None = None
@@ -214,6 +344,16 @@ class EndlessEpochs:
         self._running = None
 
     def epoch(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch, and tell who hands them out when it begins and ends."""
+        self.batches.begin_epoch()
+        try:
+            yield from self._epoch()
+        except GeneratorExit:  # training stopped in the middle
+            self.batches.end_epoch()
+            raise
+        self.batches.end_epoch()
+
+    def _epoch(self) -> Iterator[Batch]:
         if self._per_epoch is None:
             count = 0
             for batch in self.batches.epoch():
@@ -265,7 +405,8 @@ def make_batches(
     """Return batches for whatever was given as `x` (and y, and weights).
 
     Args:
-        x: Arrays, tensors, frames, or a list or dict of them; or a torch data set or `DataLoader`; or a generator.
+        x: Arrays, tensors, frames, or a list or dict of them; or a `Dataset` or `PyDataset`; or a torch data set or
+            `DataLoader`; or a generator.
         y, sample_weight: Arrays; not with data sets and generators, which hand them out.
         batch_size: 32 by default; not with sources that hand out batches.
         prefix: Stands before the names of the data in messages, such as `"validation "`.
@@ -274,7 +415,7 @@ def make_batches(
         ValueError: Lengths differ, data is empty or ragged, or arguments exclude each other.
     """
     if isinstance(x, torch.utils.data.DataLoader) or _is_stream(x):
-        if isinstance(x, torch.utils.data.Dataset):
+        if isinstance(x, torch.utils.data.Dataset) and not isinstance(x, Dataset):
             x = torch.utils.data.DataLoader(
                 x,
                 batch_size=batch_size or 32,
@@ -297,11 +438,19 @@ def make_batches(
                         f"remove {name}=, and yield (x, y)",
                     )
                 )
-        return StreamBatches(x, class_weight)
+        if isinstance(x, Dataset) and x._stage.batched is False:
+            raise ValueError(
+                explain(
+                    f"The {prefix}Dataset hands out single samples.",
+                    "Expected batches.",
+                    f"{prefix.replace(' ', '_')}dataset.batch(32)",
+                )
+            )
+        return StreamBatches(x, class_weight, shuffle and isinstance(x, PyDataset))
     if x is None:
         raise ValueError(explain(f"No data: {prefix}x is None.", "Expected an array of samples.", "model.fit(x, y)"))
-    x, y = to_tensors(x, f"{prefix}x"), to_tensors(y, f"{prefix}y")
-    weight = to_tensors(sample_weight, f"{prefix}sample_weight")
+    x, y = to_arrays(x, f"{prefix}x", text=True), to_arrays(y, f"{prefix}y")
+    weight = to_arrays(sample_weight, f"{prefix}sample_weight")
     check_lengths(x, y, weight, prefix)
     if class_weight is not None:
         if weight is not None:
@@ -314,7 +463,8 @@ def make_batches(
             )
         weight = weights_of_classes(y, class_weight)
     size = 32 if batch_size is None else batch_size
-    return ArrayBatches(x, y, weight, batch_size=size, shuffle=shuffle)
+    on_disk = any(isinstance(leaf, DiskArray) for leaf in tree.flatten((x, y, weight)))
+    return (DiskBatches if on_disk else ArrayBatches)(x, y, weight, batch_size=size, shuffle=shuffle)
 
 
 def _is_stream(x: Any) -> bool:

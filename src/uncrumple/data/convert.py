@@ -11,6 +11,7 @@ import torch
 from uncrumple.core import tree
 from uncrumple.core.dtypes import floatx, torch_dtype
 from uncrumple.core.errors import explain
+from uncrumple.core.text import Text, is_text_array, is_text_list
 
 
 def is_frame(value: Any) -> bool:
@@ -30,7 +31,7 @@ def is_numbers(value: Any) -> bool:
     return isinstance(value, (numbers.Number, np.generic, str)) or (is_array(value) and not np.ndim(value))
 
 
-def to_tensors(structure: Any, argument: str) -> Any:
+def to_tensors(structure: Any, argument: str, *, text: bool = False) -> Any:
     """Return the same structure with every array as a tensor; float64 becomes `floatx()`.
 
     A list of arrays is a structure (several inputs); a list of numbers is one array.
@@ -38,16 +39,17 @@ def to_tensors(structure: Any, argument: str) -> Any:
     Args:
         structure: Array, tensor, frame, list of numbers, or a list, tuple or dict of these.
         argument: Its name, for messages: `"x"`.
+        text: Whether strings are welcome, and become a `Text`.
 
     Raises:
-        ValueError: Rows of different lengths, text, or objects that are not numbers.
+        ValueError: Rows of different lengths, text that is not welcome, or objects that are not numbers.
     """
     if structure is None:
         return None
     if isinstance(structure, dict):
-        return {name: to_tensors(value, f"{argument}['{name}']") for name, value in structure.items()}
+        return {name: to_tensors(value, f"{argument}['{name}']", text=text) for name, value in structure.items()}
     if is_array(structure):
-        return to_tensor(structure, argument)
+        return to_tensor(structure, argument, text=text)
     if isinstance(structure, (list, tuple)):
         if len(structure) == 0:
             raise ValueError(
@@ -58,7 +60,11 @@ def to_tensors(structure: Any, argument: str) -> Any:
                 )
             )
         if all(is_array(value) and np.ndim(value) for value in structure):
-            return [to_tensor(value, f"{argument}[{index}]") for index, value in enumerate(structure)]
+            return [to_tensor(value, f"{argument}[{index}]", text=text) for index, value in enumerate(structure)]
+        if text and is_text_list(structure):
+            return Text.of(structure, argument)
+        if text and all(isinstance(value, (list, tuple)) for value in structure) and any(map(is_text_list, structure)):
+            return [to_tensors(value, f"{argument}[{index}]", text=True) for index, value in enumerate(structure)]
         if is_numbers(structure):
             return to_tensor(_from_list(structure, argument), argument)
     shown = f"the text {structure!r}" if isinstance(structure, str) else f"of type {type(structure).__name__}"
@@ -78,12 +84,16 @@ def to_tensors(structure: Any, argument: str) -> Any:
     )
 
 
-def to_tensor(value: Any, argument: str) -> torch.Tensor:
+def to_tensor(value: Any, argument: str, *, text: bool = False) -> torch.Tensor:
     """Return one array as a tensor, sharing its memory where that is possible."""
     if isinstance(value, torch.Tensor):
         tensor = value.detach()
         return tensor.to(torch_dtype(floatx())) if tensor.dtype is torch.float64 else tensor
     columns = None
+    if text and not hasattr(value, "columns"):
+        array = value.to_numpy() if is_frame(value) else value
+        if is_text_array(array):
+            return Text.of(array, argument)
     if is_frame(value):
         columns = [str(column) for column in getattr(value, "columns", ())]
         value = _from_frame(value, argument)
@@ -91,7 +101,7 @@ def to_tensor(value: Any, argument: str) -> torch.Tensor:
     if array.dtype == object:
         array = _from_objects(array, argument)
     if array.dtype.kind in "US":
-        raise ValueError(_text(array, argument))
+        raise ValueError(text_refused(array, argument))
     if array.dtype.kind not in "biufc":
         name = argument.replace(" ", "_")
         fix = f"{name} = {name}.astype('float32')"
@@ -118,8 +128,8 @@ def _from_list(value: Any, argument: str) -> np.ndarray:
         raise ValueError(_ragged(argument, lengths)) from None
 
 
-def _text(array: np.ndarray, argument: str) -> str:
-    """Return what to say about an array of text."""
+def text_refused(array: np.ndarray, argument: str) -> str:
+    """Return what to say about an array of text where numbers are expected."""
     name, first = argument.replace(" ", "_"), str(array.reshape(-1)[0]) if array.size else ""
     fix = f"names, {name} = np.unique({name}, return_inverse=True), which numbers the words from 0"
     if array.ndim > 1:
