@@ -188,8 +188,9 @@ def test_a_redirect_is_followed_but_not_to_where_anyone_can_listen(server, tmp_p
 def test_an_address_without_encryption_is_refused(tmp_path):
     with pytest.raises(ConnectionError, match=r"http://example.org is not encrypted"):
         fetch(Remote("a", 1, "0" * 64, ("http://example.org/a",)), tmp_path)
-    with pytest.raises(ConnectionError, match="is not encrypted"):
-        fetch(Remote("a", 1, "0" * 64, ("file:///etc/hostname",)), tmp_path)
+    for url in ("file:///etc/hostname", "ftp://example.org/a", "data:,a"):
+        with pytest.raises(ConnectionError, match="is not an address of the web"):
+            fetch(Remote("a", 1, "0" * 64, (url,)), tmp_path)
 
 
 @pytest.mark.parametrize(
