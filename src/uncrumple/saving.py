@@ -11,10 +11,12 @@ from uncrumple.core.registry import (
     register_keras_serializable,
     serialize_keras_object,
 )
+from uncrumple.models.file_editor import KerasFileEditor
 from uncrumple.models.saving import load_model, load_weights, save_model, save_weights
 
 __all__ = [
     "CustomObjectScope",
+    "KerasFileEditor",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

@@ -11,7 +11,7 @@ from uncrumple.core.errors import explain, unknown_argument
 from uncrumple.core.files import not_found
 from uncrumple.models.model import Model
 
-# Names of files in the older form: read, not written.
+# Names of files in the older form.
 OLD = (".h5", ".hdf5")
 _TORCH = (".pt", ".pth", ".bin", ".ckpt")
 
@@ -38,7 +38,18 @@ def path_of(filepath: Any, method: str) -> str:
 
 
 def stem(path: str) -> str:
-    for suffix in (".weights.h5", ".h5py", *OLD, *_TORCH, ".keras", ".safetensors", ".json", ".npz", ".pkl"):
+    for suffix in (
+        ".weights.h5",
+        ".weights.json",
+        ".h5py",
+        *OLD,
+        *_TORCH,
+        ".keras",
+        ".safetensors",
+        ".json",
+        ".npz",
+        ".pkl",
+    ):
         if path.endswith(suffix) and os.path.basename(path) != suffix:
             return path.removesuffix(suffix)
     return path.rstrip("/")
@@ -74,21 +85,22 @@ def check_free(path: str, overwrite: bool) -> None:
 
 
 def check_name_of_model(path: str) -> None:
-    if path.endswith(".keras"):
+    if path.endswith((".keras", *OLD)) and not path.endswith(".weights.h5"):
         return
-    expected, fix = "Expected a path that ends in .keras.", f"model.save('{stem(path)}.keras')"
+    expected, fix = (
+        "Expected a path that ends in .keras, or in .h5 for the older form.",
+        f"model.save('{stem(path)}.keras')",
+    )
     if path.endswith(".weights.h5"):
         fix = f"model.save_weights({path!r}) for the weights alone, or {fix}"
     elif path.endswith(".safetensors"):
         fix = f"model.save_weights({path!r}), or {fix}"
-    elif path.endswith(OLD):
-        expected = "Expected a path that ends in .keras: the older .h5 form of whole models is not written."
     raise ValueError(explain(f"save got the path '{path}'.", expected, fix))
 
 
 def check_readable_as_model(path: str) -> None:
     """Refuse files of kinds that are known not to hold a model that can be loaded."""
-    if path.endswith((".weights.h5", ".safetensors")):
+    if path.endswith((".weights.h5", ".weights.json", ".safetensors")):
         kind, fix = "holds weights without a model", f"build the model, then model.load_weights({path!r})"
     elif path.endswith(OLD) and os.path.isfile(path):
         return
@@ -111,9 +123,9 @@ def check_readable_as_model(path: str) -> None:
 
 
 def check_readable_as_weights(path: str) -> None:
-    if path.endswith((".weights.h5", ".keras", ".safetensors", *OLD)):
+    if path.endswith((".weights.h5", ".weights.json", ".keras", ".safetensors", *OLD)):
         return
-    expected = "Expected a .weights.h5, .keras or .safetensors file."
+    expected = "Expected a .weights.h5, .weights.json, .keras or .safetensors file."
     fix = "rename it to end in .weights.h5, if Keras 3 wrote it with save_weights"
     if path.endswith(_TORCH):
         fix = "model.load_state_dict(torch.load(path, weights_only=True))"
@@ -129,5 +141,16 @@ def refuse_skip(skip: list[Any], path: str) -> None:
                 f"objects_to_skip was given with '{path}'.",
                 "Expected it with .weights.h5 or .keras files only.",
                 "skip_mismatch=True, or a .weights.h5 file",
+            )
+        )
+
+
+def refuse_by_name(by_name: bool, path: str) -> None:
+    if by_name:
+        raise ValueError(
+            explain(
+                f"by_name was given with '{path}'.",
+                "Expected it with .h5 files of Keras 2 only: other files do not hold names of layers.",
+                "skip_mismatch=True, which leaves layers that do not fit as they are",
             )
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import io
 import json
 import os
@@ -17,13 +18,13 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import h5py
-
 from uncrumple.core import registry, sharing
 from uncrumple.core.errors import explain
 from uncrumple.core.files import atomic_write, not_found, readable_size
 from uncrumple.layers.symbolic import is_explained
 from uncrumple.models import assets
+from uncrumple.models.documents import Unreadable, check_layers, parse
+from uncrumple.models.hdf5 import File, opened
 from uncrumple.models.weights_file import size_of, write_weights
 
 # The release of Keras whose format this is.
@@ -32,6 +33,8 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 # An entry may be this much larger than its bytes in the file, or this many bytes at least.
 _MOST_EXPANSION = 100
 _ALWAYS_FINE = 2**24
+_TEXT_ALWAYS_FINE = 2**21
+_MOST_ENTRIES = 10_000
 # Weights up to this size are held in memory while they are packed or unpacked; larger ones go through a file.
 _IN_MEMORY = 2**28
 
@@ -51,16 +54,20 @@ def write(model: Any, path: str, skip: Iterable[Any] = ()) -> None:
     config = json.dumps(sharing.write(lambda: registry.serialize_keras_object(model)))
     metadata = {"keras_version": _KERAS_VERSION, "date_saved": f"{datetime.datetime.now():%Y-%m-%d@%H:%M:%S}"}
     needed = size_of(model)
+    texts = {_CONFIG: config.encode(), **assets.collect(model)}
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in texts.items()}
     with atomic_write(path, needed) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_METADATA, json.dumps(metadata))
-        archive.writestr(_CONFIG, config)
         with _room_for(needed, os.path.dirname(os.path.realpath(path))) as room:
-            write_weights(model, room, skip)
+            write_weights(model, room, skip, sealed=False)
             size = room.seek(0, os.SEEK_END)
             room.seek(0)
+            sums[_WEIGHTS] = hashlib.file_digest(room, "sha256").hexdigest()
+            room.seek(0)
+            archive.writestr(_METADATA, json.dumps({**metadata, "sha256": sums}))
+            archive.writestr(_CONFIG, texts.pop(_CONFIG))
             with archive.open(_WEIGHTS, "w", force_zip64=size > 2**31) as entry:
                 shutil.copyfileobj(room, entry, 2**20)
-        for name, content in assets.collect(model).items():
+        for name, content in texts.items():
             archive.writestr(name, content)
 
 
@@ -110,9 +117,31 @@ class KerasFile:
         with self.explaining("is not a zip file, or only a part of one"):
             self._zip = zipfile.ZipFile(self._file)
         names = self._zip.namelist()
+        if len(names) > _MOST_ENTRIES or len(names) != len(set(names)):
+            said = f"has {len(names):,} entries" if len(names) > _MOST_ENTRIES else "has entries of the same name"
+            raise damaged(self.path, said, "do not use this file: it is damaged, or made to mislead")
         if _CONFIG not in names and any(name.endswith("data.pkl") for name in names):
             fix = "model.load_state_dict(torch.load(path, weights_only=True)), into a model built in Python"
             raise damaged(self.path, "was written by torch.save", fix)
+        self._sums = self._checksums()
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the file says about itself; nothing if it does not."""
+        if _METADATA not in self._zip.namelist():
+            return {}
+        with self._explaining_json(_METADATA):
+            metadata = parse(self._bytes(_METADATA))
+        return metadata if isinstance(metadata, dict) else {}
+
+    def _checksums(self) -> dict[str, str]:
+        """Return {entry: checksum} of the entries, which this package notes; other programs do not."""
+        sums = self.metadata().get("sha256")
+        if sums is None:
+            return {}
+        read = {name for name in self._zip.namelist() if name in (_CONFIG, _WEIGHTS) or assets.is_asset(name)}
+        if not isinstance(sums, dict) or not read <= set(sums):
+            raise damaged(self.path, f"has entries of which {_METADATA} has no checksum")
+        return sums
 
     def __enter__(self) -> KerasFile:
         return self
@@ -124,32 +153,47 @@ class KerasFile:
     def config(self) -> dict[str, Any]:
         """Return the config of the model, as plain data."""
         text = self._read(_CONFIG)
-        with self.explaining(f"has a {_CONFIG} that is not JSON"):
-            config = json.loads(text)
+        with self._explaining_json(_CONFIG):
+            config = parse(text)
+            check_layers(config)
         if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
             raise damaged(self.path, f"has a {_CONFIG} that describes no model")
         return config
 
     @contextlib.contextmanager
-    def weights(self) -> Iterator[h5py.File]:
+    def weights(self) -> Iterator[File]:
         """Open the weights."""
         entry = self._entry(_WEIGHTS)
-        with _room_for(entry.file_size, None) as room:
+        with _room_for(entry.file_size, None) as room, contextlib.ExitStack() as opens:
             with self.explaining(f"has a damaged {_WEIGHTS}"), self._zip.open(entry) as source:
-                shutil.copyfileobj(source, room, 2**20)  # reads to the end, so the checksum is compared
+                shutil.copyfileobj(source, room, 2**20)  # reads to the end, so the zip's own checksum is compared
+            if _WEIGHTS in self._sums:
+                room.seek(0)
+                self._compare(_WEIGHTS, hashlib.file_digest(room, "sha256").hexdigest())
+                room.seek(0)
             with self.explaining(f"has a damaged {_WEIGHTS}"):
-                h5 = h5py.File(room, "r")
-            with h5:
-                yield h5
+                h5 = opens.enter_context(opened(room))
+            yield h5
 
     def assets(self) -> dict[str, bytes]:
         """Return the files of layers, {name: content}."""
         return {name: self._read(name) for name in self._zip.namelist() if assets.is_asset(name)}
 
     def _read(self, name: str) -> bytes:
+        content = self._bytes(name)
+        if name in self._sums:
+            self._compare(name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def _bytes(self, name: str) -> bytes:
         entry = self._entry(name)
         with self.explaining(f"has a damaged {name}"):
             return self._zip.read(entry)
+
+    def _compare(self, name: str, digest: str) -> None:
+        if self._sums[name] != digest:
+            fix = f"get the file again; if you changed it on purpose, delete 'sha256' in its {_METADATA}"
+            raise damaged(self.path, f"has a {name} that is not what it was when it was written", fix)
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
         """Return an entry of the zip that may be read."""
@@ -157,14 +201,20 @@ class KerasFile:
             entry = self._zip.getinfo(name)
         except KeyError:
             raise damaged(self.path, f"has no {name} in it") from None
-        if entry.compress_size > self._size or entry.file_size > max(
-            _ALWAYS_FINE, _MOST_EXPANSION * entry.compress_size
-        ):
+        fine = _ALWAYS_FINE if name == _WEIGHTS else _TEXT_ALWAYS_FINE
+        if entry.compress_size > self._size or entry.file_size > max(fine, _MOST_EXPANSION * entry.compress_size):
             says = (
                 f"says that {name} has {readable_size(entry.file_size)}, made of {readable_size(entry.compress_size)}"
             )
             raise damaged(self.path, says, "do not use this file: it is damaged, or made to fill the memory")
         return entry
+
+    @contextlib.contextmanager
+    def _explaining_json(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Unreadable as error:
+            raise damaged(self.path, f"has a {name} that {error}") from None
 
     @contextlib.contextmanager
     def explaining(self, came: str) -> Iterator[None]:

@@ -104,6 +104,8 @@ def _settings(name: str, cls: Any, config: Any) -> Any:
         if name == "Lambda" and key == "function" and isinstance(part, list):
             part = {"class_name": "__lambda__", "config": {}}
         found[key] = as_today(part, _ROOM_OF_SETTING.get(key.rpartition("_")[2]))
+    if name == "GRU" and "reset_after" not in found and "quantization_config" not in found:
+        found["reset_after"] = False  # before Keras 2.2 there was no other way
     shape = found.pop("batch_input_shape", None)
     if shape is not None and name == "InputLayer":
         found["batch_shape"] = shape
@@ -238,6 +240,8 @@ def compile_settings(config: dict[str, Any]) -> dict[str, Any]:
         inner["learning_rate"] = as_today(inner["learning_rate"], "optimizers.schedules")
     for key in ("is_legacy_optimizer", "jit_compile", "momentum_cache"):
         inner.pop(key, None)
-    name = str(optimizer["class_name"]).rpartition(">")[2]
-    settings["optimizer"] = {"module": "keras.optimizers", "class_name": name, "config": inner, "registered_name": None}
+    full = str(optimizer["class_name"])
+    own = full if registry.get_registered_object(full) is not None else None
+    place = {"module": None if own else "keras.optimizers", "class_name": full.rpartition(">")[2]}
+    settings["optimizer"] = {**place, "config": inner, "registered_name": own}
     return settings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import safetensors
@@ -12,6 +14,8 @@ import torch
 from uncrumple.core.errors import closest, explain, warn
 from uncrumple.core.files import atomic_write
 
+# Under this name the metadata of a file says what its tensors were when it was written.
+_SEAL = "sha256"
 _SAME_LAYERS = "load into a model with the same layers and settings; print(list(model.state_dict())) shows its names"
 
 
@@ -20,7 +24,33 @@ def write(model: Any, path: str) -> None:
     kept = {name: tensors[0] for name, tensors in _by_memory(model).items()}
     needed = sum(tensor.numel() * tensor.element_size() for tensor in kept.values())
     with atomic_write(path, needed) as file:
-        file.write(safetensors.torch.save(kept, {"format": "pt"}))
+        file.write(safetensors.torch.save(kept, {"format": "pt", _SEAL: _checksum(kept)}))
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return one number for names, shapes, types and numbers; the format itself has none."""
+    whole = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        whole.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return whole.hexdigest()
+
+
+class _Read(Mapping):
+    """The tensors of an open file, read when they are asked for."""
+
+    def __init__(self, file: Any, names: Iterable[str]) -> None:
+        self._file, self._names = file, list(names)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _by_memory(model: Any) -> dict[str, list[torch.Tensor]]:
@@ -49,6 +79,15 @@ def read(model: Any, path: str, skip_mismatch: bool = False) -> None:
             if wrong and not skip_mismatch:
                 raise ValueError(
                     explain(f"'{path}' does not fit '{model.name}'. {wrong[0][1]}", wrong[0][2], _SAME_LAYERS)
+                )
+            seal = (file.metadata() or {}).get(_SEAL)
+            if seal is not None and seal != _checksum(_Read(file, stored)):
+                raise ValueError(
+                    explain(
+                        f"'{path}' is not what it was when it was written: its checksum differs.",
+                        "Expected the same numbers.",
+                        "get the file again; if you changed it on purpose, save it without 'sha256' in its metadata",
+                    )
                 )
             with torch.no_grad():
                 for name in stored:

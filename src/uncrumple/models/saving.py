@@ -1,4 +1,4 @@
-"""Save and load: whole models as `.keras`, weights as `.weights.h5` or `.safetensors`.
+"""Save and load: whole models as `.keras` or `.h5`, weights as `.weights.h5` or `.safetensors`.
 
 Here paths and arguments are checked; what is in the files is in
 `keras_file.py`, `weights_file.py` and `safetensors_file.py`.
@@ -7,19 +7,19 @@ Here paths and arguments are checked; what is in the files is in
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
-import h5py
 import torch
 
 from uncrumple.core import limits, registry, sharing
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.files import atomic_write, not_found
 from uncrumple.layers.symbolic import is_explained
-from uncrumple.models import assets, keras_file, safetensors_file
+from uncrumple.models import assets, keras_file, legacy_writing, safetensors_file, shards
+from uncrumple.models.documents import Unreadable, check_layers, parse
+from uncrumple.models.feature_space import FeatureSpace
 from uncrumple.models.file_names import (
     OLD,
     check_built,
@@ -29,10 +29,11 @@ from uncrumple.models.file_names import (
     check_readable_as_weights,
     no_more,
     path_of,
+    refuse_by_name,
     refuse_skip,
     stem,
 )
-from uncrumple.models.hdf5 import count_numbers
+from uncrumple.models.hdf5 import File, check_seal, count_numbers, opened
 from uncrumple.models.keras_file import KerasFile
 from uncrumple.models.legacy_hdf5 import LegacyFile, legacy_group
 from uncrumple.models.legacy_hdf5 import load_weights as load_legacy_weights
@@ -47,7 +48,7 @@ _FREE_NUMBERS = 2**24
 
 
 def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-    """Save a whole model as a `.keras` file: layers, weights, optimizer, and what `compile` was given.
+    """Save a whole model as a `.keras` or `.h5` file: layers, weights, optimizer, and what `compile` was given.
 
     Keras opens it too, and goes on training where this model stopped. The file
     is complete or not there: if writing fails, an older file of that name
@@ -55,7 +56,8 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
 
     Args:
         model: A model whose weights are made.
-        filepath: Path that ends in `.keras`, in a folder that exists.
+        filepath: Path in a folder that exists. It ends in `.keras`, or in `.h5` or `.hdf5` for
+            the form of Keras 2, which cannot hold all that the other can, such as files of layers.
         overwrite: Replace a file that is there; otherwise raise.
         zipped: None or True; the other form, a folder, is not written.
         include_optimizer: Whether to save what the optimizer has learned about the weights; True by default.
@@ -90,21 +92,24 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
             "Expected an optimizer of uncrumple, whose settings can be written down.",
             "compile with uncrumple.optimizers, or save model.optimizer.state_dict() yourself and compile after loading",
         )
-    keras_file.write(model, path, skip=[] if include_optimizer else [model.optimizer])
+    if path.endswith(OLD):
+        legacy_writing.write(model, path, include_optimizer)
+    else:
+        keras_file.write(model, path, skip=[] if include_optimizer else [model.optimizer])
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
     """Load a model from a `.keras` file that `save_model`, or Keras 3 with any backend, wrote.
 
-    Models in the older `.h5` form of Keras 2 and 3 are read too, where they are made of layers
-    (Sequential and functional ones), not written.
+    Models in the older `.h5` form of Keras 1, 2 and 3 are read too.
 
     Loading runs no code from the file and imports nothing that it names:
     classes of your own must be registered, or given here.
 
     Args:
         filepath: Path of the file.
-        custom_objects: {name: class or function} for names that are not registered.
+        custom_objects: {name: class or function} for names that are not registered. For a Lambda
+            layer whose code is in the file, {name of the layer: function}: the file's code is never run.
         compile: Whether to compile the model as it was, with the state of its optimizer.
         safe_mode: Taken for Keras's sake. False changes nothing: code in a file is refused either way.
 
@@ -118,6 +123,7 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     """
     path = path_of(filepath, "load_model")
     check_readable_as_model(path)
+    _tell_of_shadows(custom_objects or {}, path)
     if path.endswith(OLD):
         return _load_old(path, custom_objects, compile)
     with KerasFile(path) as file:
@@ -130,9 +136,21 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
             with limits.at_most(4 * numbers + _FREE_NUMBERS):
                 model = _make(config, custom_objects, f"'{path}'")
             with file.explaining("has damaged weights"):
-                read_weights(model, h5, path, fresh=True)
+                read_weights(model, [h5], path, fresh=True)
         assets.hand_out(model, file.assets())
     return model
+
+
+def _tell_of_shadows(custom_objects: dict[str, Any], path: str) -> None:
+    """Warn of objects of the caller's that have the name of something built in."""
+    names = [name for name in custom_objects if registry.is_builtin_name(str(name))]
+    if names:
+        classes = "" if path.endswith(OLD) else "; classes that the file says are Keras's stay Keras's"
+        warn(
+            f"custom_objects gives {', '.join(map(repr, names[:4]))}, which uncrumple has as well.",
+            f"Expected names of your own; where '{path}' goes by the name alone, yours is taken{classes}.",
+            "none needed, if this was meant; otherwise leave it out",
+        )
 
 
 def _load_old(path: str, custom_objects: Any, compile: bool) -> Any:
@@ -168,11 +186,13 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
         (None, 3)
     """
     try:
-        config = json.loads(json_string)
-    except (TypeError, ValueError) as error:
+        config = parse(json_string)
+        check_layers(config)
+    except (AttributeError, TypeError, ValueError) as error:
+        said = str(error) if isinstance(error, Unreadable) else "is no text"
         raise ValueError(
             explain(
-                f"model_from_json got text that is not JSON: {error}.",
+                f"model_from_json got text that {said}.",
                 "Expected what model.to_json() returned.",
                 "load_model(path) for a file"
                 if str(json_string).endswith(".keras")
@@ -188,7 +208,7 @@ def _make(config: Any, custom_objects: Any, source: str) -> Any:
         with registry.CustomObjectScope(custom_objects or {}), sharing.reading():
             model = registry.deserialize_keras_object(config)
     except Exception as error:  # of any type: a wrong config leads anywhere
-        if is_explained(error):
+        if is_explained(error) and isinstance(error, (TypeError, ValueError)):
             raise
         text = str(error).split("\n")[0][:200]
         raise ValueError(
@@ -198,7 +218,7 @@ def _make(config: Any, custom_objects: Any, source: str) -> Any:
                 "if a class of your own fails, look at its get_config() and __init__; otherwise the config is damaged",
             )
         ) from error
-    if not isinstance(model, Model):
+    if not isinstance(model, (Model, FeatureSpace)):
         raise ValueError(
             explain(
                 f"There is no model in {source}, but {type(model).__name__}.",
@@ -212,7 +232,9 @@ def _make(config: Any, custom_objects: Any, source: str) -> Any:
 # --- weights ----------------------------------------------------------------------------------
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any
+) -> None:
     """Save the weights of a model.
 
     Args:
@@ -220,6 +242,9 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: An
         filepath: Path that ends in `.weights.h5` (Keras's format, with the state of the optimizer), or in
             `.safetensors` (the names of `model.state_dict()`, without the optimizer).
         overwrite: Replace a file that is there; otherwise raise.
+        max_shard_size: Most gigabytes (of 1024**3 bytes) in one file. The weights then go into
+            `name_00000.weights.h5`, `name_00001.weights.h5`, ..., and an index of them
+            into `name.weights.json`, the path to load them by.
         objects_to_skip: Layers or optimizers to leave out; for `.weights.h5`.
 
     Raises:
@@ -230,8 +255,12 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: An
     skip = kwargs.pop("objects_to_skip", None) or []
     no_more(kwargs, save_weights, "save_weights", "objects_to_skip")
     path = path_of(filepath, "save_weights")
+    if max_shard_size is not None:
+        _save_sharded(model, path, overwrite, max_shard_size, skip)
+        return
     if not path.endswith((".weights.h5", ".safetensors")):
-        fix = f"model.save({path!r}) for the whole model" if path.endswith(".keras") else None
+        fix = f"model.save_weights({path!r}, max_shard_size=5)" if path.endswith(shards.SUFFIX) else None
+        fix = f"model.save({path!r}) for the whole model" if path.endswith(".keras") else fix
         raise ValueError(
             explain(
                 f"save_weights got the path '{path}'.",
@@ -249,27 +278,61 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: An
         write_weights(model, file, skip)
 
 
+def _save_sharded(model: Any, path: str, overwrite: bool, most: Any, skip: list[Any]) -> None:
+    if not isinstance(most, (int, float)) or isinstance(most, bool) or not most > 0:
+        raise ValueError(
+            explain(
+                f"save_weights got max_shard_size={most!r}.",
+                "Expected a number of gigabytes above 0.",
+                "max_shard_size=5 for files of at most 5 GB",
+            )
+        )
+    if not path.endswith((".weights.h5", shards.SUFFIX)):
+        raise ValueError(
+            explain(
+                f"save_weights got the path '{path}' with max_shard_size.",
+                "Expected one that ends in .weights.json, the index of several files.",
+                f"model.save_weights('{stem(path)}.weights.json', max_shard_size={most!r})",
+            )
+        )
+    path = shards.index_path(path)
+    check_built(model, "save_weights")
+    check_free(path, overwrite)
+    shards.write(model, path, float(most), skip)
+
+
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
     """Load weights into a model; if something does not fit, nothing is changed.
 
     Args:
         model: A model whose weights are made, with the same layers as the one that was saved.
-        filepath: A `.weights.h5`, `.keras` or `.safetensors` file, or an `.h5` file of Keras 2.
+        filepath: A `.weights.h5`, `.keras` or `.safetensors` file, the `.weights.json` of several
+            files, or an `.h5` file of Keras 2.
         skip_mismatch: Whether layers that do not fit are left as they are, with a warning.
         objects_to_skip: Layers or optimizers to leave alone; not for `.safetensors`.
+        by_name: For an `.h5` file of Keras 2: load only layers whose names are in it. Else
+            layers are matched by their order, unless all names are equal.
 
     Raises:
         FileNotFoundError: There is no such file; the message names one that may be meant.
         ValueError: The file does not fit the model, or is damaged.
     """
     skip = kwargs.pop("objects_to_skip", None) or []
-    no_more(kwargs, load_weights, "load_weights", "objects_to_skip")
+    by_name = bool(kwargs.pop("by_name", False))
+    no_more(kwargs, load_weights, "load_weights", "objects_to_skip", "by_name")
     path = path_of(filepath, "load_weights")
     check_readable_as_weights(path)
     check_built(model, "load_weights")
+    if path.endswith(shards.SUFFIX):
+        refuse_by_name(by_name, path)
+        with _explaining(path, "a set of weights files"):
+            shards.read(model, path, skip, skip_mismatch)
+        return
+    if path.endswith((".keras", ".safetensors")):
+        refuse_by_name(by_name, path)
     if path.endswith(".keras"):
         with KerasFile(path) as file, file.weights() as h5, file.explaining("has damaged weights"):
-            read_weights(model, h5, path, skip=skip, skip_mismatch=skip_mismatch)
+            read_weights(model, [h5], path, skip=skip, skip_mismatch=skip_mismatch)
         return
     if not os.path.isfile(path):
         raise not_found(path, (".h5", ".safetensors", ".keras"))
@@ -280,27 +343,34 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     with _open_hdf5(path, "a weights file") as h5:
         old = legacy_group(h5)
         if old is None:
-            read_weights(model, h5, path, skip=skip, skip_mismatch=skip_mismatch)
+            refuse_by_name(by_name, path)
+            read_weights(model, [h5], path, skip=skip, skip_mismatch=skip_mismatch)
         else:
             refuse_skip(skip, path)
-            load_legacy_weights(model, old, path, skip_mismatch)
+            check_seal(h5, path, legacy_writing.TEXTS)
+            load_legacy_weights(model, old, path, skip_mismatch, by_name)
 
 
 @contextlib.contextmanager
-def _open_hdf5(path: str, kind: str) -> Iterator[h5py.File]:
-    """Open a file; turn whatever HDF5 says about wrong bytes into an error with the path in it."""
-    with open(path, "rb") as raw:
-        try:
-            with h5py.File(raw, "r") as h5:
-                yield h5
-        except Exception as error:
-            if is_explained(error):
-                raise
-            text = str(error).split("\n")[0][:120]
-            raise ValueError(
-                explain(
-                    f"'{path}' is damaged, or not {kind} ({type(error).__name__}: {text}).",
-                    f"Expected what model.save{'_weights' * (kind == 'a weights file')}(path) wrote.",
-                    "get the file again, or save the weights again",
-                )
-            ) from None
+def _open_hdf5(path: str, kind: str) -> Iterator[File]:
+    """Open a file that may not be what its name says."""
+    with open(path, "rb") as raw, _explaining(path, kind), opened(raw) as h5:
+        yield h5
+
+
+@contextlib.contextmanager
+def _explaining(path: str, kind: str) -> Iterator[None]:
+    """Turn whatever HDF5 says about wrong bytes into an error with the path in it."""
+    try:
+        yield
+    except Exception as error:
+        if is_explained(error):
+            raise
+        text = str(error).split("\n")[0][:120]
+        raise ValueError(
+            explain(
+                f"'{path}' is damaged, or not {kind} ({type(error).__name__}: {text}).",
+                f"Expected what model.save{'_weights' * ('weights' in kind)}(path) wrote.",
+                "get the file again, or save the weights again",
+            )
+        ) from None

@@ -6,16 +6,15 @@ it that holds its arrays: `layers/dense/vars/0`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import h5py
 import torch
 
 from uncrumple.core.errors import explain, warn
 from uncrumple.layers.symbolic import is_explained
 from uncrumple.layers.weights import WeightHolder
-from uncrumple.models.hdf5 import Reader, Writer, child
+from uncrumple.models.hdf5 import File, Group, Reader, Seal, Writer, arrays_in, check_seal, group_at, put_seal, written
 from uncrumple.models.parts import Walk
 from uncrumple.optimizers import Optimizer
 from uncrumple.optimizers.host_values import HostVariable
@@ -23,50 +22,41 @@ from uncrumple.optimizers.host_values import HostVariable
 _SAME_LAYERS = "load into a model with the same layers and settings"
 
 
-def write_weights(model: Any, file: Any, skip: Iterable[Any] = ()) -> None:
+def write_weights(model: Any, file: Any, skip: Iterable[Any] = (), sealed: bool = True) -> None:
     """Write the weights of a model, and of its optimizer, to an open binary file.
 
     Args:
         model: The model.
         file: A binary file that can be written, read and searched.
         skip: Parts to leave out.
+        sealed: Whether the file gets a checksum of what is in it.
     """
-    watched = _Watched(file)
-    try:
-        with h5py.File(watched, "w") as h5:
-
-            def save(part: Any, path: str) -> bool:
-                store = Writer(h5, path, getattr(part, "name", None))
-                if _is_plain(part, "save_own_variables"):  # in their own types, which arrays have not all of
-                    for index, weight in enumerate(part._stored_variables()):
-                        store[str(index)] = weight
-                else:
-                    part.save_own_variables(store)
-                return True
-
-            Walk(save, skip).visit(model)
-    except Exception:
-        if watched.error is not None:
-            raise watched.error from None
-        raise
+    with written(file) as h5:
+        seal = Seal() if sealed else None
+        store_parts(model, lambda part, path: Writer(h5, path, getattr(part, "name", None), seal), skip)
+        if seal is not None:
+            put_seal(h5, seal)
 
 
-class _Watched:
-    """A file that keeps the error of a failed write: HDF5 says only that there was one."""
+def store_parts(model: Any, store_of: Any, skip: Iterable[Any] = ()) -> None:
+    """Have every part of a model put its arrays into its store.
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.error: OSError | None = None
+    Args:
+        model: The model.
+        store_of: Returns the store of a part and its path.
+        skip: Parts to leave out.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+    def save(part: Any, path: str) -> bool:
+        store = store_of(part, path)
+        if _is_plain(part, "save_own_variables"):  # in their own types, which arrays have not all of
+            for index, weight in enumerate(part._stored_variables()):
+                store[str(index)] = weight
+        else:
+            part.save_own_variables(store)
+        return True
 
-    def write(self, data: Any) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = self.error or error
-            raise
+    Walk(save, skip).visit(model)
 
 
 def size_of(model: Any) -> int:
@@ -85,13 +75,13 @@ class _Loading:
     """Reads one part after the other, and keeps account of what did not fit.
 
     Args:
-        h5: The open file.
+        files: The open file, or several that hold the weights between them.
         fresh: Whether the model has just been made from the same file.
         changes: Whether parts are changed; otherwise they are only compared with the file.
     """
 
-    def __init__(self, h5: h5py.File, fresh: bool, changes: bool) -> None:
-        self.h5, self.fresh, self.changes = h5, fresh, changes
+    def __init__(self, files: Sequence[File], fresh: bool, changes: bool) -> None:
+        self.files, self.fresh, self.changes = files, fresh, changes
         self.failed: dict[int, tuple[Any, Exception]] = {}
         self.used: set[str] = set()
 
@@ -102,7 +92,7 @@ class _Loading:
     def _load(self, part: Any, path: str) -> bool:
         key = id(getattr(part, "module", part))
         try:
-            store = Reader(self._group(path))
+            store = Reader(*self._groups(path))
             if isinstance(part, Optimizer):
                 self._load_optimizer(part, store)
             else:
@@ -116,13 +106,9 @@ class _Loading:
         self.used.add(f"{path}/vars" if path else "vars")
         return True
 
-    def _group(self, path: str) -> h5py.Group | None:
-        group: Any = self.h5
-        for name in [*path.split("/"), "vars"] if path else ["vars"]:
-            if not isinstance(group, h5py.Group):
-                return None
-            group = child(group, name)
-        return group if isinstance(group, h5py.Group) else None
+    def _groups(self, path: str) -> list[Group]:
+        found = [group_at(h5, f"{path}/vars") for h5 in self.files]
+        return [group for group in found if group is not None]
 
     def _load_optimizer(self, optimizer: Any, store: Reader) -> None:
         """Load what an optimizer keeps; the file of a model that was never trained has only its first numbers."""
@@ -144,14 +130,8 @@ class _Loading:
 
     def unused(self) -> list[str]:
         """Return the groups with arrays that no part of the model has asked for."""
-        found: list[str] = []
-
-        def look(name: str, thing: Any) -> None:
-            group = name.rpartition("/")[0]
-            if isinstance(thing, h5py.Dataset) and group not in self.used and group not in found:
-                found.append(group)
-
-        self.h5.visititems(look)
+        held = (name.rpartition("/")[0] for h5 in self.files for name in arrays_in(h5))
+        found = [group for group in dict.fromkeys(held) if group not in self.used]
         return [group.removesuffix("/vars") for group in found if group.split("/")[0] != "optimizer"]
 
 
@@ -202,15 +182,21 @@ def _compare_shapes(label: str, mine: tuple[int, ...], stored: tuple[int, ...]) 
 
 
 def read_weights(
-    model: Any, h5: h5py.File, path: str, *, skip: Iterable[Any] = (), skip_mismatch: bool = False, fresh: bool = False
+    model: Any,
+    files: Sequence[File],
+    path: str,
+    *,
+    skip: Iterable[Any] = (),
+    skip_mismatch: bool = False,
+    fresh: bool = False,
 ) -> None:
-    """Load the weights of a model, and of its optimizer, from an open file.
+    """Load the weights of a model, and of its optimizer, from open files.
 
     Everything is compared first: if something does not fit, nothing is changed.
 
     Args:
         model: A model whose weights are made.
-        h5: The open file.
+        files: The open file, or several that hold the weights between them.
         path: Its path, for messages.
         skip: Parts to leave alone.
         skip_mismatch: Whether parts that do not fit are left as they are, with a warning.
@@ -221,8 +207,10 @@ def read_weights(
     """
     skip = list(skip)
     if not skip_mismatch:
-        _raise_if_failed(model, path, _Loading(h5, fresh, changes=False).run(model, skip))
-    loading = _Loading(h5, fresh, changes=True).run(model, skip)
+        _raise_if_failed(model, path, _Loading(files, fresh, changes=False).run(model, skip))
+    for h5 in files:
+        check_seal(h5, path)
+    loading = _Loading(files, fresh, changes=True).run(model, skip)
     if not skip_mismatch:
         _raise_if_failed(model, path, loading)
     elif loading.failed:
