@@ -8,11 +8,24 @@ import numpy as np
 import torch
 
 
+def is_seeded() -> bool:
+    """Return whether somebody has given torch a seed, so that a program repeats itself.
+
+    Example:
+        >>> set_random_seed(0)
+        >>> is_seeded()
+        True
+    """
+    # torch begins with a seed of 53 bits that it takes from the system; people's are smaller.
+    return torch.default_generator.initial_seed() < 2**32
+
+
 def set_random_seed(seed: int) -> None:
     """Seed Python, NumPy and torch, so that a program repeats itself bit for bit.
 
     The same seed gives the same initial weights, the same shuffling and the
-    same dropout on the same machine with the same number of threads.
+    same dropout on the same machine with the same number of threads. With a
+    seed, `fit` does not choose the number of threads by itself.
 
     Args:
         seed: A whole number, 0 <= seed < 2**32.

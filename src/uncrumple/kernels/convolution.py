@@ -38,7 +38,10 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
         >>> same_padding(5, kernel=3, stride=1), same_padding(4, kernel=3, stride=2)
         ((1, 1), (0, 1))
     """
-    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    if stride == 1:  # whatever the size, which may be unknown while a program is written down
+        total = (kernel - 1) * dilation
+    else:
+        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
 
 
@@ -56,6 +59,14 @@ def _pads(
     else:  # "causal"
         pads = [((size - 1) * hole, 0) for size, hole in zip(kernel, dilation)]
     return pads, all(before == after for before, after in pads)
+
+
+def pads_for(padding: str, sizes: tuple[int, ...], *others: tuple[int, ...]) -> tuple[list[tuple[int, int]], bool]:
+    """Return what `_pads` returns, for sizes that are unknown as well: those cannot be looked up."""
+    try:
+        return _pads(padding, sizes, *others)
+    except TypeError:
+        return _pads.__wrapped__(padding, sizes, *others)
 
 
 def convolve(
@@ -99,7 +110,7 @@ def convolve(
     both_sides: Sequence[int] | int = 0
     if padding != "valid":
         sizes = x.shape[1:-1] if channels_last else x.shape[2:]
-        pads, even = _pads(padding, tuple(sizes), tuple(kernel.shape[:rank]), tuple(strides), tuple(dilation))
+        pads, even = pads_for(padding, tuple(sizes), tuple(kernel.shape[:rank]), tuple(strides), tuple(dilation))
         if even:
             both_sides = [before for before, _ in pads]
         else:

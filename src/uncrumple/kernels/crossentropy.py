@@ -20,8 +20,20 @@ import torch.nn.functional as F
 
 from uncrumple.kernels.transforms import transformed
 
-EPSILON = 1e-7
-_LOW, _HIGH = EPSILON, 1.0 - EPSILON
+_epsilon = 1e-7
+
+
+def epsilon() -> float:
+    """Return what probabilities are kept away from 0 and 1 by."""
+    return _epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Set what probabilities are kept away from 0 and 1 by."""
+    global _epsilon
+    _epsilon = value
+
+
 # No label has this number: a label that is out of range is an error, whatever torch's own default ignores.
 _IGNORE_NOTHING = -(2**62)
 
@@ -73,7 +85,7 @@ def sparse_from_probabilities_plain(
     """The plain-torch twin of `sparse_from_probabilities`."""
     picked = probabilities.gather(-1, labels.unsqueeze(-1))
     share = picked / sum_of_rows(probabilities)
-    surprise = -share.clamp(_LOW, _HIGH).log()
+    surprise = -share.clamp(epsilon(), 1.0 - epsilon()).log()
     return surprise.mean() if mean else surprise.squeeze(-1)
 
 
@@ -84,7 +96,7 @@ class _Sparse(torch.autograd.Function):
     def forward(ctx: Any, probabilities: torch.Tensor, labels: torch.Tensor, mean: bool) -> torch.Tensor:  # type: ignore[override]
         total = sum_of_rows(probabilities)
         share = probabilities.gather(-1, labels).div_(total)
-        cut = share.clamp(_LOW, _HIGH)
+        cut = share.clamp(epsilon(), 1.0 - epsilon())
         ctx.save_for_backward(probabilities, labels, total, share, cut)
         ctx.mean = mean
         surprise = cut.log().neg_()
@@ -140,7 +152,7 @@ def categorical_from_probabilities_plain(
     targets: torch.Tensor, probabilities: torch.Tensor, mean: bool = False
 ) -> torch.Tensor:
     """The plain-torch twin of `categorical_from_probabilities`."""
-    shares = (probabilities / sum_of_rows(probabilities)).clamp(_LOW, _HIGH)
+    shares = (probabilities / sum_of_rows(probabilities)).clamp(epsilon(), 1.0 - epsilon())
     out = -(targets * shares.log()).sum(-1)
     return out.mean() if mean else out
 
@@ -152,7 +164,7 @@ class _Categorical(torch.autograd.Function):
     def forward(ctx: Any, probabilities: torch.Tensor, targets: torch.Tensor, mean: bool) -> torch.Tensor:  # type: ignore[override]
         total = sum_of_rows(probabilities)
         shares = probabilities / total
-        cut = shares.clamp(_LOW, _HIGH)
+        cut = shares.clamp(epsilon(), 1.0 - epsilon())
         ctx.save_for_backward(probabilities, targets, total, shares, cut)
         ctx.mean = mean
         surprise = cut.log().mul_(targets)
@@ -195,7 +207,7 @@ def binary_from_probabilities(targets: torch.Tensor, probabilities: torch.Tensor
     """
     # torch's own function refuses NaN, on a GPU by a crash; a NaN should become a loss of NaN that can be reported.
     if not probabilities.is_cuda:
-        cut = probabilities.clamp(_LOW, _high(probabilities.dtype))
+        cut = probabilities.clamp(epsilon(), _high(probabilities.dtype))
         try:
             return F.binary_cross_entropy(cut, targets, reduction="mean" if mean else "none")
         except RuntimeError:
@@ -207,11 +219,11 @@ def binary_from_probabilities_plain(
     targets: torch.Tensor, probabilities: torch.Tensor, mean: bool = False
 ) -> torch.Tensor:
     """The plain-torch twin of `binary_from_probabilities`."""
-    cut = probabilities.clamp(_LOW, _high(probabilities.dtype))
+    cut = probabilities.clamp(epsilon(), _high(probabilities.dtype))
     out = -torch.lerp(torch.log1p(-cut), torch.log(cut), targets)
     return out.mean() if mean else out
 
 
 def _high(dtype: torch.dtype) -> float:
     """Return the largest probability whose complement still has a logarithm: in half precision 1 - 1e-7 is 1."""
-    return _HIGH if dtype is torch.float32 else 1.0 - max(EPSILON, torch.finfo(dtype).eps / 2)
+    return 1.0 - epsilon() if dtype is torch.float32 else 1.0 - max(epsilon(), torch.finfo(dtype).eps / 2)

@@ -36,7 +36,10 @@ def multiply_add(
         tensor([[1.5000, 0.0000]])
     """
     count = x.numel() // max(x.shape[-1], 1) * kernel.shape[1]
-    if bias is None or not relu or count < _WORTH_IT or not native.takes(x, kernel, bias, half=True) or _seen():
+    # While a program is written down for any number of samples, the count is no number to compare with.
+    if bias is None or not relu or type(count) is not int or count < _WORTH_IT:
+        return multiply_add_plain(x, kernel, bias, relu)
+    if not native.takes(x, kernel, bias, half=True) or _seen():
         return multiply_add_plain(x, kernel, bias, relu)
     return _Rectified.apply(x, kernel, bias)
 
@@ -67,7 +70,7 @@ def multiply_add_each(
         bias = None if biases is None else torch.cat(list(biases))
         outputs = multiply_add_plain(x, torch.cat(list(kernels), 1), bias)
         return list(outputs.split([kernel.shape[1] for kernel in kernels], -1))
-    if x.device.type != "cpu" or x.numel() < _WORTH_IT or _seen():
+    if x.device.type != "cpu" or _seen() or x.numel() < _WORTH_IT:
         nothing = [None] * len(kernels)
         return [multiply_add_plain(x, kernel, bias) for kernel, bias in zip(kernels, biases or nothing)]
     return list(_Each.apply(x, len(kernels), *kernels, *(biases or [])))

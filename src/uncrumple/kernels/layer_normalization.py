@@ -22,11 +22,11 @@ def takes_layer_normalization(
     x: torch.Tensor, shortcut: torch.Tensor | None, gamma: torch.Tensor | None, beta: torch.Tensor | None
 ) -> bool:
     """Return whether the native kernels can run `layer_normalize` on these."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
+        return False
     if x.numel() < _WORTH_IT or not native.takes(x, shortcut, half=True) or not native.takes(gamma, beta):
         return False
-    if shortcut is not None and shortcut.shape != x.shape:
-        return False
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed())
+    return shortcut is None or shortcut.shape == x.shape
 
 
 def layer_normalize(

@@ -47,11 +47,11 @@ def takes_normalization(
     shortcut: torch.Tensor | None = None,
 ) -> bool:
     """Return whether the functions here can run: native kernels, at least two rows, and types that they know."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
+        return False
     if not native.takes(x, shortcut, half=True) or x.numel() <= x.shape[-1]:
         return False
-    if not native.takes(gamma, beta, averages.mean, averages.variance) or not _dense(averages):
-        return False
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed())
+    return native.takes(gamma, beta, averages.mean, averages.variance) and _dense(averages)
 
 
 def _dense(averages: Averages) -> bool:

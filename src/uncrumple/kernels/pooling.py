@@ -133,7 +133,11 @@ def _pool(
     if padding == "valid":
         out = function[rank](x, size, strides)
     else:
-        pads, hang_over, left_out = _same(tuple(x.shape[2:]), tuple(size), tuple(strides))
+        shapes = tuple(x.shape[2:]), tuple(size), tuple(strides)
+        try:
+            pads, hang_over, left_out = _same(*shapes)
+        except TypeError:  # unknown sizes, while a program is written down, cannot be looked up
+            pads, hang_over, left_out = _same.__wrapped__(*shapes)
         out = function[rank](x, size, strides, pads, hang_over)
         for axis in left_out:
             out = out.narrow(axis, 1, out.shape[axis] - 1)

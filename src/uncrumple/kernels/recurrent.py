@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from uncrumple.kernels import native, recurrent_loops, recurrent_native, recurrent_plain
+from uncrumple.kernels import native, recurrent_loops, recurrent_native, recurrent_onnx, recurrent_plain
 from uncrumple.kernels.transforms import transformed
 
 Tensor = torch.Tensor
@@ -67,6 +67,8 @@ def simple_rnn(
     """
 
     def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        if recurrent_onnx.wanted():
+            return recurrent_onnx.simple_rnn(x, h, kernel, recurrent_kernel, bias, relu)
         if _native(x, h, kernel, recurrent_kernel, bias):
             return recurrent_native.SimpleRNN.apply(x, h, kernel, recurrent_kernel, bias, relu)
         if _halves(x, h, kernel, recurrent_kernel, bias):
@@ -74,6 +76,7 @@ def simple_rnn(
         return _and_last(run_all(x))
 
     def run_all(x: Tensor) -> Tensor:
+        recurrent_onnx.check_steps(x)
         if _torch_only(x):
             weights = _chunk(x, [kernel.t(), recurrent_kernel.t()], bias)
             function = torch._VF.rnn_relu if relu else torch._VF.rnn_tanh  # type: ignore[attr-defined]
@@ -108,6 +111,8 @@ def gru(
     """
 
     def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        if recurrent_onnx.wanted():
+            return recurrent_onnx.gru(x, h, kernel, recurrent_kernel, bias)
         if _native(x, h, kernel, recurrent_kernel, bias):
             return recurrent_native.GRU.apply(x, h, kernel, recurrent_kernel, bias)
         if _tiles(x, h, kernel, recurrent_kernel, bias):
@@ -117,6 +122,7 @@ def gru(
         return _and_last(run_all(x))
 
     def run_all(x: Tensor) -> Tensor:
+        recurrent_onnx.check_steps(x)
         if _torch_only(x):
             weights = _chunk(x, [_gru_order(kernel.t()), _gru_order(recurrent_kernel.t())], bias, gru=True)
             return torch._VF.gru(x, h.unsqueeze(0), weights, *_one_layer(bias))[0]  # type: ignore[attr-defined]
@@ -164,6 +170,9 @@ def lstm(
         if native_kernels:
             outputs, _, h_last, c_last = recurrent_native.LSTM.apply(x, h, c, kernel, recurrent_kernel, bias)
             return Pass(outputs if every_output else None, h_last, (h_last, c_last))
+        if recurrent_onnx.wanted():
+            outputs, h_last, c_last = recurrent_onnx.lstm(x, h, c, kernel, recurrent_kernel, bias)
+            return Pass(outputs if every_output else None, h_last, (h_last, c_last))
         if _has_fused_lstm(x):
             outputs, h_last, c_last = _torch_lstm(x, h, c, kernel, recurrent_kernel, bias)
             return Pass(outputs if every_output else None, h_last, (h_last, c_last))
@@ -174,6 +183,8 @@ def lstm(
     if native_kernels:
         outputs, cells, _, _ = recurrent_native.LSTM.apply(x, h, c, kernel, recurrent_kernel, bias)
         c_last = valid.last(cells, c) if cell_state else c
+    elif recurrent_onnx.wanted() and not cell_state:
+        outputs, c_last = recurrent_onnx.lstm(x, h, c, kernel, recurrent_kernel, bias)[0], c
     elif cell_state or not _has_fused_lstm(x):
         # torch's LSTM tells the cell state after the last step only, which for a shorter sample is too late.
         outputs, cells = _loop_lstm(x, h, c, kernel, recurrent_kernel, bias)
@@ -219,8 +230,18 @@ class _Valid:
         """Return the valid steps of each sample at the front, as many steps as the longest sample has."""
         if self.in_front:
             return x[:, : self.longest]
-        order = torch.argsort((~self.mask).to(torch.uint8), dim=1, stable=True)[:, : self.longest]
+        if _exported():
+            order = self._counted_order()  # ONNX knows no stable sorting
+        else:
+            order = torch.argsort((~self.mask).to(torch.uint8), dim=1, stable=True)[:, : self.longest]
         return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]))
+
+    def _counted_order(self) -> Tensor:
+        """Return the steps with the valid ones first: where each goes is found by counting."""
+        skipped = (~self.mask).cumsum(1)
+        place = torch.where(self.mask, self.seen - 1, self.length.unsqueeze(1) + skipped - 1)
+        steps = torch.arange(self.mask.shape[1], device=self.mask.device).expand_as(place)
+        return torch.zeros_like(place).scatter(1, place, steps)
 
     def spread(self, outputs: Tensor) -> Tensor:
         """Return for each time step the output of the last valid one up to it, zeros before the first."""
@@ -289,6 +310,7 @@ def _has_fused_lstm(x: Tensor) -> bool:
 def _torch_lstm(
     x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
+    recurrent_onnx.check_steps(x)
     # oneDNN would copy a transposed view once more for the backward pass.
     weights = _chunk(x, [kernel.t().contiguous(), recurrent_kernel.t().contiguous()], bias)
     states = (h.unsqueeze(0), c.unsqueeze(0))

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from uncrumple.kernels import recurrent_onnx
+
 Activation = Callable[[torch.Tensor], torch.Tensor]
 States = tuple[torch.Tensor, ...]
 Masks = Sequence[torch.Tensor]
@@ -45,6 +47,7 @@ def steps(
         >>> steps(add, torch.ones(1, 3), (torch.zeros(1),))[0]
         tensor([[1., 2., 3.]])
     """
+    recurrent_onnx.check_steps(sequence)
     outputs = []
     output = None
     marks = [None] * sequence.shape[1] if mask is None else mask.unbind(1)

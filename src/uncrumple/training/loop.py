@@ -7,6 +7,7 @@ Override `train_step` in a model of your own to change what a step does.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
 from uncrumple.training.first_numbers import warn_of_nan
 from uncrumple.training.interrupt import Interrupt
 from uncrumple.training.plan import make_plan
+from uncrumple.training.shared import SharedWork, shared_work
+from uncrumple.training.threads import thread_choice
 
 
 class Steps:
@@ -112,9 +115,11 @@ def fit(
     model.stop_training = False
     epoch_logs: dict[str, Any] = {}
     nan_said: set[str] = set()
+    work = shared_work(model, learn=True)  # None, but for several processes
+    batches = batches if work is None else work.share_of(batches)
     callbacks.on_train_begin()
     initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
-    with freed_memory_kept(), Interrupt(model) as interrupt:
+    with freed_memory_kept(), Interrupt(model) as interrupt, thread_choice() as threads, work or nullcontext():
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             model.train()
@@ -123,7 +128,7 @@ def fit(
             hooked, each = callbacks.has_train_batch_hooks, model.steps_per_execution
             logs: Any = None
             skip, step = _steps_to_skip(model, epoch, initial_epoch), -1
-            for step, batch in enumerate(batches.epoch()):
+            for step, batch in enumerate(threads.watched(batches.epoch())):
                 if step < skip:
                     continue
                 if hooked and step % each == 0:
@@ -137,10 +142,10 @@ def fit(
                     break
             if hooked and (step + 1) % each:  # fewer batches than steps_per_execution were left
                 callbacks.on_train_batch_end(step, logs)
-            model.eval()
+            model.train(False)
             if step < 0:
                 break  # the data ran out, and said so
-            epoch_logs = _final(model, logs)
+            epoch_logs = _final(model, logs, work)
             if validation is not None and not interrupt.asked and _wanted(validation_freq, epoch):
                 results = evaluate(model, validation, callbacks)
                 if not interrupt.asked:
@@ -161,11 +166,13 @@ def fit(
 @torch.no_grad()
 def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dict[str, Any]:
     """Run `model` over all batches without learning; return the metrics by name."""
-    model.eval()
+    model.train(False)
     model.reset_metrics()
     callbacks.on_test_begin()
     hooked, logs = callbacks.has_test_batch_hooks, None
     model.stop_evaluating = False
+    work = shared_work(model, learn=False)
+    batches = batches if work is None else work.share_of(batches)
     batches.restart()
     step = -1
     for step, batch in enumerate(batches.epoch()):
@@ -178,7 +185,7 @@ def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dic
             callbacks.on_test_batch_end(step, logs)
         if model.stop_evaluating:
             break
-    results = plain_logs(_final(model, logs)) if step >= 0 else {}
+    results = plain_logs(_final(model, logs, work)) if step >= 0 else {}
     callbacks.on_test_end(results)
     return results
 
@@ -186,7 +193,7 @@ def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dic
 @torch.no_grad()
 def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
     """Return the predictions for all batches, joined, as NumPy arrays."""
-    model.eval()
+    model.train(False)
     callbacks.on_predict_begin()
     hooked = callbacks.has_predict_batch_hooks
     model.stop_predicting = False
@@ -285,10 +292,14 @@ def _joined(parts: Any) -> np.ndarray:
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy()
 
 
-def _final(model: Any, logs: Any) -> dict[str, Any]:
+def _final(model: Any, logs: Any, work: SharedWork | None = None) -> dict[str, Any]:
     """Return the logs of a whole epoch: the metrics, or what a `train_step` of the user's returned last."""
-    metrics = model.get_metrics_result()
-    return metrics if logs is None or set(logs) == set(metrics) else dict(logs)
+    if work is not None and work.learn:
+        work.settle()
+    metrics = model.get_metrics_result() if work is None else work.metrics_result()
+    if logs is None or set(logs) == set(metrics):
+        return metrics
+    return dict(logs) if work is None else work.mean_of(logs)
 
 
 def _wanted(validation_freq: Any, epoch: int) -> bool:

@@ -22,11 +22,13 @@ from torch.nn.modules import module as torch_module
 
 from uncrumple import activations, layers, losses, metrics, optimizers
 from uncrumple.core.errors import explain
+from uncrumple.core.settings import USUAL_EPSILON, epsilon
 from uncrumple.kernels import native
 from uncrumple.kernels.dropout import draw_seed
 from uncrumple.kernels.native import program as native_program
 from uncrumple.losses.base import BuiltinLoss
 from uncrumple.optimizers.adam import one_minus_power
+from uncrumple.training.shared import is_shared
 from uncrumple.training.step_writer import Stage, StepWriter, weights_of
 
 _ACTIVATIONS = {
@@ -48,10 +50,10 @@ _GLOBAL_HOOKS = (
 
 def make_plan(model: Any) -> Plan | None:
     """Return a plan of a compiled model's training step, or None if it is not a chain of dense layers."""
-    if not native.available() or model._graph is None or model.jit_compile or _is_own(model):
+    if not native.available() or model._graph is None or model.jit_compile or _is_own(model) or is_shared():
         return None
     stages = _stages(model._graph._chain or [])
-    if stages is not None and any(stage.half for stage in stages) and not native.multiplies_halves():
+    if stages is not None and any(stage.half for stage in stages) and not native.has_tiles():
         return None
     optimizer = model.optimizer
     if stages is None or not getattr(optimizer, "built", False) or model._extra_losses():
@@ -140,7 +142,6 @@ class _Sized(NamedTuple):
     program: native_program.Program
     operations: Any
     forward: int
-    backward: int
     inputs: tuple[tuple[int, int], ...]
     labels: int | None
     dropouts: tuple[tuple[Any, tuple[int, ...]], ...]
@@ -251,16 +252,14 @@ class Plan:
                 operations[number].sizes[2] = seed
         if labels is not None:
             operations[sized.labels].memory[1] = labels.data_ptr()
-        if self._adam and counted:
+        if counted:
             self._begin_update()
             self._run(sized, 0, None)
-        elif counted:
-            self._run(sized, 0, sized.backward)
         else:
             self._run(sized, 0, sized.forward)
             self._ordinary_loss(sized, x, y, sample_weight)
             self._begin_update()
-            self._run(sized, sized.forward, None if self._adam else sized.backward)
+            self._run(sized, sized.forward, None)
         for weight, gradient, trained in zip(self._weights, self._gradients, self._trained):
             if trained and weight.grad is not gradient:
                 weight.grad = gradient
@@ -330,23 +329,21 @@ class Plan:
             for weight, gradient, trained in zip(self._weights, self._gradients, self._trained)
             if trained
         }
+        moves = {}
+        if self._adam:
+            for weight in self._weights:
+                state = self.model.optimizer.state[weight]
+                moves[id(weight)] = state["momentum"], state["velocity"], self._settings
         for index in range(len(self.stages) - 1, -1, -1):
             further = any(id(weight) in gradients for below in self.stages[:index] for weight in weights_of(below))
-            writer.backward(index, gradients, further)
+            writer.backward(index, gradients, further, moves)
             if not further:
                 break  # everything before it is frozen
-        backward = len(writer.made)
-        if self._adam:
-            for weight, gradient in zip(self._weights, self._gradients):
-                state = self.model.optimizer.state[weight]
-                memory = (weight, gradient, state["momentum"], state["velocity"], self._settings)
-                writer.made.add(native_program.ADAM, sizes=(weight.numel(),), memory=memory)
         dropouts = tuple((self.stages[index].dropout, tuple(numbers)) for index, numbers in writer.dropouts.items())
         sized = _Sized(
             writer.made,
             writer.made.finish(),
             forward,
-            backward,
             tuple(writer.inputs),
             labels,
             dropouts,
@@ -373,6 +370,8 @@ def _is_crossentropy(compiled: Any, last: Stage) -> bool:
     """Return whether the loss is the mean sparse cross-entropy of what the last layer gives."""
     loss = compiled._only if compiled is not None and compiled.built else None
     if type(loss) is not losses.SparseCategoricalCrossentropy or not loss._takes_short_way:
+        return False
+    if epsilon() != USUAL_EPSILON:  # the native code knows no other
         return False
     fits = last.activation == ("linear" if loss.from_logits else "softmax")
     several = last.dense.units > 1 and last.dropout is None

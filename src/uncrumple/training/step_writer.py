@@ -1,8 +1,8 @@
 """Writing a training step of a chain of dense layers down for the native kernels.
 
-A stage that computes in bfloat16 multiplies copies of its inputs and its
-kernel, made anew in each step, into float32 sums; its results are rounded
-where the layers would round them.
+A stage that computes in bfloat16 rounds its inputs and its kernel while it
+multiplies them into float32 sums; its results are rounded where the layers
+would round them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import torch
 
 from uncrumple.kernels.dropout import limit_and_scale
 from uncrumple.kernels.native import program as native_program
+
+Tensors = dict[int, torch.Tensor]
 
 
 class Stage(NamedTuple):
@@ -50,21 +52,16 @@ class StepWriter:
         self.inputs: list[tuple[int, int]] = []
         self.dropouts: dict[int, list[int]] = {}
         self._given: list[Any] = []  # what each stage multiplies with its kernel; None stands for x
-        self._kernels: list[torch.Tensor] = []
 
     def forward(self, index: int) -> None:
         """Multiply, add the bias, activate, drop."""
         stage, made = self.stages[index], self.made
         features, units = stage.dense.kernel.shape
-        given, kernel = self._input(index), stage.dense.kernel
-        if stage.half:
-            kernel = torch.empty(kernel.shape, dtype=torch.bfloat16)
-            made.add(native_program.NARROW, sizes=(kernel.numel(),), memory=(stage.dense.kernel, kernel))
+        given = self._input(index)
         self._given.append(given)
-        self._kernels.append(kernel)
         sums = torch.empty(self.samples, units)
-        code = native_program.MULTIPLY_HALF if stage.half else native_program.MULTIPLY
-        number = made.add(code, sizes=(self.samples, units, features), memory=(given, kernel, sums))
+        sizes, memory = (self.samples, units, features), (given, stage.dense.kernel, sums)
+        number = made.add(*self._multiplication(index, wide_b=True), sizes, memory)
         if given is None:
             self.inputs.append((number, 0))
         if not stage.half:
@@ -82,23 +79,27 @@ class StepWriter:
             self.dropouts[index] = [number]
 
     def _input(self, index: int) -> Any:
-        """Return what stage `index` multiplies, in the type that it wants; None for x itself."""
-        wanted = torch.bfloat16 if self.stages[index].half else torch.float32
+        """Return what stage `index` multiplies; None for x itself. Only bfloat16 is rounded on the way."""
         if not index:
-            if wanted is torch.float32:
-                return None
-            features = self.stages[0].dense.kernel.shape[0]
-            converted = torch.empty(self.samples, features, dtype=wanted)
-            number = self.made.add(native_program.NARROW, sizes=(converted.numel(),), memory=(None, converted))
-            self.inputs.append((number, 0))
-            return converted
+            return None
         before = self.outputs[-1]
-        if before.dtype is wanted:
+        if before.dtype is torch.float32 or self.stages[index].half:
             return before
-        converted = torch.empty(before.shape, dtype=wanted)
-        code = native_program.NARROW if self.stages[index].half else native_program.WIDEN
-        self.made.add(code, sizes=(before.numel(),), memory=(before, converted))
+        converted = torch.empty(before.shape)
+        self.made.add(native_program.WIDEN, sizes=(before.numel(),), memory=(before, converted))
         return converted
+
+    def _multiplication(
+        self, index: int, flags: int = 0, wide_a: bool | None = None, wide_b: bool = False
+    ) -> tuple[int, int]:
+        """Return the code and the flags of a product of a stage: of what it is given, unless `wide_a` is said."""
+        if not self.stages[index].half:
+            return native_program.MULTIPLY, flags
+        if wide_a is None:
+            given = self._given[index]
+            wide_a = given is None or given.dtype is torch.float32
+        flags |= native_program.WIDE_A * wide_a | native_program.WIDE_B * wide_b
+        return native_program.PRODUCT, flags
 
     def _ending(self, index: int) -> dict[str, Any]:
         """Return the activation and the dropout of a stage, as operations are told."""
@@ -125,14 +126,17 @@ class StepWriter:
             memory=(last, None, self.d_outputs[-1], *totals),
         )
 
-    def backward(self, index: int, gradients: dict[int, torch.Tensor], further: bool) -> None:
+    def backward(self, index: int, gradients: Tensors, further: bool, moves: dict[int, Any] | None = None) -> None:
         """Compute the gradients of a stage's weights, and, if wanted `further`, of what it was given.
 
         Args:
             index: Which stage.
             gradients: Where the gradients of trained weights go, by the weight's id.
             further: Whether a stage before it has trained weights.
+            moves: Adam's running means and settings, by the weight's id, for weights that it is to move at once,
+                while their gradient is near.
         """
+        moves = moves or {}
         stage, made = self.stages[index], self.made
         features, units = stage.dense.kernel.shape
         d = d_output = self.d_outputs[index]
@@ -146,13 +150,21 @@ class StepWriter:
             number = made.add(native_program.ACTIVATE_BACKWARD, memory=memory, **self._ending(index))
         if index in self.dropouts:
             self.dropouts[index].append(number)
-        multiply = native_program.MULTIPLY_HALF if stage.half else native_program.MULTIPLY
-        d_kernel = gradients.get(id(stage.dense.kernel))
+        if further:  # before the kernel moves
+            sizes, memory = (self.samples, features, units), (d, stage.dense.kernel, self.d_outputs[index - 1])
+            made.add(*self._multiplication(index, native_program.TRANSPOSE_B, False, True), sizes, memory)
+        kernel, bias = stage.dense.kernel, stage.dense.bias
+        d_kernel, move = gradients.get(id(kernel)), moves.get(id(kernel))
         if d_kernel is not None:
-            sizes, memory = (features, units, self.samples), (self._given[index], d, d_kernel)
-            number = made.add(multiply, native_program.TRANSPOSE_A, sizes, memory)
+            code, flags = self._multiplication(index, native_program.TRANSPOSE_A)
+            memory = (self._given[index], d, d_kernel)
+            if move is not None and code == native_program.PRODUCT:
+                memory += native_program.adam_weight(kernel, d_kernel, *move[:2]), move[2]
+            number = made.add(code, flags, (features, units, self.samples), memory)
             if self._given[index] is None:
                 self.inputs.append((number, 0))
-        if further:
-            sizes, memory = (self.samples, features, units), (d, self._kernels[index], self.d_outputs[index - 1])
-            made.add(multiply, native_program.TRANSPOSE_B, sizes, memory)
+            if move is not None and code != native_program.PRODUCT:
+                made.add(native_program.ADAM, sizes=(kernel.numel(),), memory=(kernel, d_kernel, *move))
+        move = moves.get(id(bias))
+        if move is not None:
+            made.add(native_program.ADAM, sizes=(bias.numel(),), memory=(bias, d_bias, *move))

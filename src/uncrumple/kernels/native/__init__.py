@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 1  # that of `uncrumple_version` in kernels.cpp
+VERSION = 2  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 
@@ -75,41 +75,30 @@ def _library() -> Any:
                 function.restype = _Whole
         except (OSError, AttributeError):
             return None
-        library.uncrumple_use_gemm(*_torchs_gemms())
+        library.uncrumple_use_gemm(_torchs_gemm())
         return library
     return None
 
 
 @functools.cache
-def _torchs_gemms() -> tuple[Any, Any]:
-    """Return the addresses of the BLAS functions that torch itself multiplies with, for float32 and for bfloat16.
+def _torchs_gemm() -> Any:
+    """Return the address of the BLAS function that torch itself multiplies with; None if its library does not show it.
 
-    None stands for a function that torch's library does not show. BLAS libraries differ in the size of their whole
-    numbers, so each is tried out, on [[1, 2], [3, 4]] times itself.
+    BLAS libraries differ in the size of their whole numbers, so it is tried out, on [[1, 2], [3, 4]] times itself.
     """
     folder = pathlib.Path(torch.__file__).parent / "lib"
-    found: list[Any] = [None, None]
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
-            library = ctypes.CDLL(str(folder / name))
-        except OSError:
+            gemm = ctypes.CDLL(str(folder / name)).sgemm_
+        except (OSError, AttributeError):
             continue
-        ones = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_uint16 * 4)(0x3F80, 0x4000, 0x4040, 0x4080)
-        for place, (symbol, a) in enumerate(zip(("sgemm_", "gemm_bf16bf16f32_"), ones)):
-            gemm = getattr(library, symbol, None)
-            if gemm is None:
-                continue
-            sizes = [ctypes.byref(ctypes.c_int64(2)) for _ in range(6)]
-            one, zero, c = ctypes.c_float(1), ctypes.c_float(0), (ctypes.c_float * 4)()
-            gemm(b"N", b"N", *sizes[:3], ctypes.byref(one), a, sizes[3], a, sizes[4], ctypes.byref(zero), c, sizes[5])
-            if list(c) == [7.0, 10.0, 15.0, 22.0]:
-                found[place] = ctypes.cast(gemm, ctypes.c_void_p)
-    return found[0], found[1]
-
-
-def multiplies_halves() -> bool:
-    """Return whether programs can multiply matrices of bfloat16, and the processor is made for it."""
-    return has_tiles() and _torchs_gemms()[1] is not None
+        sizes = [ctypes.byref(ctypes.c_int64(2)) for _ in range(6)]
+        one, zero = ctypes.c_float(1), ctypes.c_float(0)
+        a, c = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_float * 4)()
+        gemm(b"N", b"N", *sizes[:3], ctypes.byref(one), a, sizes[3], a, sizes[4], ctypes.byref(zero), c, sizes[5])
+        if list(c) == [7.0, 10.0, 15.0, 22.0]:
+            return ctypes.cast(gemm, ctypes.c_void_p)
+    return None
 
 
 def available() -> bool:

@@ -70,11 +70,6 @@ typedef void (*Gemm)(const char*, const char*, const int*, const int*, const int
                      const int*, const float*, const int*, const float*, float*, const int*);
 Gemm torch_gemm = nullptr;
 
-// The same for bfloat16, with a result of floats.
-typedef void (*HalfGemm)(const char*, const char*, const int*, const int*, const int*, const float*, const void*,
-                         const int*, const void*, const int*, const float*, float*, const int*);
-HalfGemm torch_half_gemm = nullptr;
-
 // bfloat16: the upper half of a float. Kernels read and write it; inside they compute with floats.
 struct Half {
     uint16_t bits;
@@ -90,14 +85,14 @@ enum Code {
     SOFTMAX,
     CROSSENTROPY,
     ADAM,
-    MULTIPLY_HALF,
+    PRODUCT,
     ACTIVATE_HALF,
     ACTIVATE_BACKWARD_HALF,
     ROUND,
     NARROW,
     WIDEN
 };
-enum Flag { TRANSPOSE_A = 1, TRANSPOSE_B = 2, FROM_LOGITS = 1 };
+enum Flag { TRANSPOSE_A = 1, TRANSPOSE_B = 2, WIDE_A = 4, WIDE_B = 8, FROM_LOGITS = 1 };
 
 struct Operation {
     int64_t code, flags;
@@ -226,6 +221,10 @@ struct TinyIsZero {
 #endif
 };
 
+// Multiplies matrices that are bfloat16, or floats (WIDE_A, WIDE_B) to be rounded to it, where the processor has tiles
+// for that. memory: A, B, the result in floats, and, for a step of Adam with this gradient, AdamWeight and AdamSettings.
+int product_of_halves(int threads, const Operation& one);
+
 inline int this_thread() {
 #ifdef _OPENMP
     return omp_get_thread_num();
@@ -287,7 +286,7 @@ inline int team_size() {
 #include <unistd.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,prefer-vector-width=512,amx-tile,amx-bf16")
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,prefer-vector-width=512,avx512bf16,amx-tile,amx-bf16")
 
 namespace {
 namespace tiles {
@@ -303,7 +302,7 @@ enum { SIDE = 16, DEEP = 32 };  // a tile of a product is 16 x 16, of 32 pairs e
 // The system gives the large registers to a process only when it asks for them.
 bool allowed() {
     static const bool granted = __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("amx-tile") &&
-                                !syscall(SYS_arch_prctl, 0x1023, 18);
+                                __builtin_cpu_supports("avx512bf16") && !syscall(SYS_arch_prctl, 0x1023, 18);
     return granted;
 }
 
@@ -350,6 +349,194 @@ inline void multiply(const Half* a, Size inner, const Half* packed, Size columns
         _tile_stored(1, c + n + SIDE, columns * 4);
         tile = other + depth * SIDE * DEEP;
     }
+}
+
+// --- products of matrices of any size and of either type -----------------------------------------
+
+// A matrix: element (row, column) is memory[row * stride + column], or, if it is turned, memory[column * stride + row].
+struct Operand {
+    const void* memory;
+    Size stride;
+    bool turned, wide;  // wide: floats, to be rounded; otherwise bfloat16
+};
+
+typedef __m512i Words[SIDE];  // 16 rows of 16 pairs of bfloat16
+
+inline __mmask32 first_of_32(Size count) { return count >= 32 ? ~__mmask32(0) : __mmask32((1u << count) - 1); }
+inline __mmask16 first_of_16(Size count) { return count >= 16 ? __mmask16(~0) : __mmask16((1u << count) - 1); }
+
+inline __m512i along(const Half* from, Size left) { return _mm512_maskz_loadu_epi16(first_of_32(left), from); }
+inline __m512i along(const float* from, Size left) {
+    __m512 low = _mm512_maskz_loadu_ps(first_of_16(left), from);
+    __m512 high = left > SIDE ? _mm512_maskz_loadu_ps(first_of_16(left - SIDE), from + SIDE) : _mm512_setzero_ps();
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+// 16 numbers of a row, and the 16 below them.
+inline __m512i both(const Half* upper, const Half* lower, Size left) {
+    __mmask16 mask = first_of_16(left);
+    __m512i pair = _mm512_castsi256_si512(_mm256_maskz_loadu_epi16(mask, upper));
+    return lower ? _mm512_inserti64x4(pair, _mm256_maskz_loadu_epi16(mask, lower), 1)
+                 : _mm512_inserti64x4(pair, _mm256_setzero_si256(), 1);
+}
+inline __m512i both(const float* upper, const float* lower, Size left) {
+    __mmask16 mask = first_of_16(left);
+    __m512 second = lower ? _mm512_maskz_loadu_ps(mask, lower) : _mm512_setzero_ps();
+    return (__m512i)_mm512_cvtne2ps_pbh(second, _mm512_maskz_loadu_ps(mask, upper));
+}
+
+// Row n of the words is 32 numbers of row n.
+template <typename Number>
+inline void read_along(const Number* from, Size stride, Size rows, Size columns, Words to) {
+    for (Size n = 0; n < SIDE; n++) to[n] = n < rows ? along(from + n * stride, columns) : _mm512_setzero_si512();
+}
+
+// Row n of the words is 16 pairs, of the numbers of rows 2n and 2n + 1.
+template <typename Number>
+inline void read_across(const Number* from, Size stride, Size rows, Size columns, Words to) {
+    alignas(64) static const uint16_t zipped[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                    8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __m512i order = _mm512_load_si512(zipped);
+    for (Size n = 0; n < SIDE; n++) {
+        const Number* upper = from + 2 * n * stride;
+        to[n] = 2 * n >= rows ? _mm512_setzero_si512()
+                              : _mm512_permutexvar_epi16(
+                                    order, both(upper, 2 * n + 1 < rows ? upper + stride : nullptr, columns));
+    }
+}
+
+// Exchanges rows and columns of the 16 x 16 words.
+inline void turn(Words t) {
+    Words u;
+    for (int n = 0; n < SIDE; n += 2) {
+        u[n] = _mm512_unpacklo_epi32(t[n], t[n + 1]);
+        u[n + 1] = _mm512_unpackhi_epi32(t[n], t[n + 1]);
+    }
+    for (int n = 0; n < SIDE; n += 4)
+        for (int k = 0; k < 2; k++) {
+            t[n + 2 * k] = _mm512_unpacklo_epi64(u[n + k], u[n + k + 2]);
+            t[n + 2 * k + 1] = _mm512_unpackhi_epi64(u[n + k], u[n + k + 2]);
+        }
+    for (int n = 0; n < 4; n++) {
+        u[n] = _mm512_shuffle_i32x4(t[n], t[n + 4], 0x88);
+        u[n + 4] = _mm512_shuffle_i32x4(t[n], t[n + 4], 0xdd);
+        u[n + 8] = _mm512_shuffle_i32x4(t[n + 8], t[n + 12], 0x88);
+        u[n + 12] = _mm512_shuffle_i32x4(t[n + 8], t[n + 12], 0xdd);
+    }
+    for (int n = 0; n < 8; n++) {
+        int at = n % 4 + (n / 4) * 4;
+        t[n] = _mm512_shuffle_i32x4(u[at], u[at + 8], 0x88);
+        t[n + 8] = _mm512_shuffle_i32x4(u[at], u[at + 8], 0xdd);
+    }
+}
+
+// Copies a tile of `from`, beginning at (line, k): 16 lines of 32 numbers each. `left` says whether the matrix stands on
+// the left of the product, where its lines are rows; on the right they are columns, and a tile has pairs of numbers
+// below each other.
+template <typename Number>
+void lay_out(const Operand& from, bool left, Size line, Size lines, Size k, Size inner, Half* to) {
+    const Number* memory = static_cast<const Number*>(from.memory);
+    Words words;
+    Size count = line < lines ? smaller(lines - line, SIDE) : 0, deep = smaller(inner - k, DEEP);
+    if (left != from.turned)
+        read_along(memory + line * from.stride + k, from.stride, count, deep, words);
+    else
+        read_across(memory + k * from.stride + line, from.stride, deep, count, words);
+    if (from.turned) turn(words);
+    for (int n = 0; n < SIDE; n++) _mm512_store_si512(to + n * DEEP, words[n]);
+}
+
+// Two tiles, of 32 lines.
+inline void lay_out_both(const Operand& from, bool left, Size line, Size lines, Size k, Size inner, Half* to) {
+    for (Size n = 0; n < 2; n++, line += SIDE, to += SIDE * DEEP)
+        if (from.wide)
+            lay_out<float>(from, left, line, lines, k, inner, to);
+        else
+            lay_out<Half>(from, left, line, lines, k, inner, to);
+}
+
+// A block of up to 32 x 32 results.
+inline void block_of(Size deep, const Half* a, const Half* b, Size rows, Size columns, float* c, Size stride) {
+    for (int n = 0; n < 4; n++) switch (n) {
+            case 0: _tile_zero(0); break;
+            case 1: _tile_zero(1); break;
+            case 2: _tile_zero(2); break;
+            default: _tile_zero(3);
+        }
+    for (Size k = 0; k < deep; k++, a += 2 * SIDE * DEEP, b += 2 * SIDE * DEEP) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + SIDE * DEEP, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a + SIDE * DEEP, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    if (rows >= 2 * SIDE && columns >= 2 * SIDE) {
+        _tile_stored(0, c, stride * 4);
+        _tile_stored(1, c + SIDE, stride * 4);
+        _tile_stored(2, c + SIDE * stride, stride * 4);
+        _tile_stored(3, c + SIDE * stride + SIDE, stride * 4);
+        return;
+    }
+    alignas(64) float kept[4 * SIDE * SIDE];
+    _tile_stored(0, kept, 2 * SIDE * 4);
+    _tile_stored(1, kept + SIDE, 2 * SIDE * 4);
+    _tile_stored(2, kept + 2 * SIDE * SIDE, 2 * SIDE * 4);
+    _tile_stored(3, kept + 2 * SIDE * SIDE + SIDE, 2 * SIDE * 4);
+    for (Size row = 0; row < smaller(rows, 2 * SIDE); row++)
+        std::memcpy(c + row * stride, kept + row * 2 * SIDE, size_t(smaller(columns, 2 * SIDE)) * 4);
+}
+
+// C (rows x columns) = A times B in float sums of products of bfloat16. Where weights are given, C is their gradient:
+// they make a step of Adam while it is near. The result does not depend on the number of threads.
+int product(int threads, Size rows, Size columns, Size inner, Operand a, Operand b, float* c, const AdamWeight* weight,
+            const AdamSettings* settings) {
+    enum { BLOCK = 2 * SIDE, TILES = 2 * SIDE * DEEP, WIDE = 8 };
+    Size deep = (inner + DEEP - 1) / DEEP, tall = (rows + BLOCK - 1) / BLOCK, wide = (columns + BLOCK - 1) / BLOCK;
+    Size chunks = (wide + WIDE - 1) / WIDE, tasks = tall * chunks;
+    if (!rows || !columns) return 0;
+    static thread_local Scratch shared;
+    Half* packed = reinterpret_cast<Half*>(shared.floats(wide * deep * TILES / 2 + 1));
+    if (!packed) return NO_MEMORY;
+    if (rows * columns * inner < 1 << 18) threads = 1;
+    int failed = 0;
+#pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : failed)
+    {
+        // In the order in which B lies in memory.
+        Size outer = b.turned ? wide : deep, within = b.turned ? deep : wide;
+#pragma omp for schedule(static)
+        for (Size m = 0; m < outer; m++)
+            for (Size n = 0; n < within; n++) {
+                Size column = b.turned ? m : n, k = b.turned ? n : m;
+                lay_out_both(b, false, column * BLOCK, columns, k * DEEP, inner, packed + (column * deep + k) * TILES);
+            }
+        static thread_local Scratch own;
+        Half* lines = reinterpret_cast<Half*>(own.floats(deep * TILES / 2 + 1));
+        failed = !lines;
+        Registers ready;
+        Size before = -1;
+#pragma omp for schedule(static)
+        for (Size task = 0; task < tasks; task++) {
+            if (!lines) continue;
+            Size row = task / chunks * BLOCK, first = task % chunks * WIDE, last = smaller(first + WIDE, wide);
+            Size high = smaller(rows - row, BLOCK);
+            for (Size k = 0; k < deep && row != before; k++)
+                lay_out_both(a, true, row, rows, k * DEEP, inner, lines + k * TILES);
+            before = row;
+            for (Size n = first; n < last; n++)
+                block_of(deep, lines, packed + n * deep * TILES, high, columns - n * BLOCK,
+                         c + row * columns + n * BLOCK, columns);
+            if (!weight) continue;
+            Size begin = first * BLOCK, end = smaller(last * BLOCK, columns);
+            bool whole = chunks == 1;
+            for (Size k = row; k < row + (whole ? 1 : high); k++)
+                avx512::adam_some(*settings, *weight, k * columns + begin,
+                                  whole ? (row + high) * columns : k * columns + end);
+        }
+    }
+    return failed ? NO_MEMORY : 0;
 }
 
 struct Room {  // what a thread works in
@@ -568,6 +755,26 @@ int gru_backward(int threads, Size time, Size batch, Size units, const Half* rec
 
 namespace {
 
+int product_of_halves(int threads, const Operation& one) {
+#ifdef HAS_TILES
+    if (tiles::allowed()) {
+        const int64_t *size = one.sizes, flags = one.flags;
+        tiles::Operand a = {one.memory[0], flags & TRANSPOSE_A ? size[0] : size[2], bool(flags & TRANSPOSE_A),
+                            bool(flags & WIDE_A)};
+        tiles::Operand b = {one.memory[1], flags & TRANSPOSE_B ? size[2] : size[1], bool(flags & TRANSPOSE_B),
+                            bool(flags & WIDE_B)};
+        return tiles::product(threads, size[0], size[1], size[2], a, b, static_cast<float*>(one.memory[2]),
+                              static_cast<const AdamWeight*>(one.memory[3]),
+                              static_cast<const AdamSettings*>(one.memory[4]));
+    }
+#endif
+    return NO_SUCH_OPERATION;
+}
+
+}  // namespace
+
+namespace {
+
 // 0: plain, 1: AVX2, 2: AVX512
 int best_set() {
 #if defined(__x86_64__)
@@ -596,7 +803,7 @@ int chosen_set = best_set();
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 1; }
+EXPORT int uncrumple_version() { return 2; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -607,10 +814,7 @@ EXPORT int uncrumple_limit_instruction_set(int most) {
     return chosen_set;
 }
 
-EXPORT void uncrumple_use_gemm(void* gemm, void* half_gemm) {
-    torch_gemm = reinterpret_cast<Gemm>(gemm);
-    torch_half_gemm = reinterpret_cast<HalfGemm>(half_gemm);
-}
+EXPORT void uncrumple_use_gemm(void* gemm) { torch_gemm = reinterpret_cast<Gemm>(gemm); }
 
 // `half`: the numbers are bfloat16.
 
@@ -1756,17 +1960,6 @@ int multiply_any(Size flags, Size rows, Size columns, Size inner, const float* a
     return 0;
 }
 
-// The same for bfloat16 with a result of floats.
-int multiply_half(Size flags, Size rows, Size columns, Size inner, const Half* a, const Half* b, float* c) {
-    if (!torch_half_gemm) return NO_SUCH_OPERATION;
-    int m = int(columns), n = int(rows), k = int(inner);
-    int lead_b = int(flags & TRANSPOSE_B ? inner : columns), lead_a = int(flags & TRANSPOSE_A ? rows : inner);
-    float one = 1, zero = 0;
-    torch_half_gemm(flags & TRANSPOSE_B ? "T" : "N", flags & TRANSPOSE_A ? "T" : "N", &m, &n, &k, &one, b, &lead_b, a,
-                    &lead_a, &zero, c, &m);
-    return 0;
-}
-
 // Copies numbers from one type to another.
 template <typename From, typename To>
 int convert(int threads, Size count, const From* from, To* to) {
@@ -1817,10 +2010,7 @@ int run(int threads, const Operation* operations, Size count) {
                 failed = activate_backward_any(threads, size[0], size[1], ending, memory[0], memory[1], memory[1],
                                                memory[2]);
                 break;
-            case MULTIPLY_HALF:
-                failed = multiply_half(one.flags, size[0], size[1], size[2], static_cast<const Half*>(one.memory[0]),
-                                       static_cast<const Half*>(one.memory[1]), memory[2]);
-                break;
+            case PRODUCT: failed = product_of_halves(threads, one); break;
             case ACTIVATE_HALF:
                 failed = activate_any(threads, size[0], size[1], ending, memory[0], memory[1],
                                       static_cast<Half*>(one.memory[2]));

@@ -14,8 +14,8 @@ import torch
 from uncrumple.kernels import native
 
 MULTIPLY, ACTIVATE, ACTIVATE_BACKWARD, SOFTMAX, CROSSENTROPY, ADAM = range(6)
-MULTIPLY_HALF, ACTIVATE_HALF, ACTIVATE_BACKWARD_HALF, ROUND, NARROW, WIDEN = range(6, 12)
-TRANSPOSE_A, TRANSPOSE_B, FROM_LOGITS = 1, 2, 1
+PRODUCT, ACTIVATE_HALF, ACTIVATE_BACKWARD_HALF, ROUND, NARROW, WIDEN = range(6, 12)
+TRANSPOSE_A, TRANSPOSE_B, WIDE_A, WIDE_B, FROM_LOGITS = 1, 2, 4, 8, 1
 ACTIVATIONS = {"linear": 0, "relu": 1, "tanh": 2, "sigmoid": 3}
 
 
@@ -35,6 +35,11 @@ class AdamSettings(ctypes.Structure):
     """What one step of Adam is told: `keep` is what weight decay leaves of a weight."""
 
     _fields_ = [(name, ctypes.c_double) for name in ("rate", "beta_1", "beta_2", "epsilon", "keep")]
+
+
+def adam_weight(*tensors: torch.Tensor) -> Any:
+    """Return the places of a weight, its gradient, and the running means of that and of its square, for `PRODUCT`."""
+    return (ctypes.c_void_p * 4)(*[tensor.data_ptr() for tensor in tensors])
 
 
 class Program:
