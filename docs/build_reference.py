@@ -111,7 +111,14 @@ _FAMILIES = (
         *("wrappers", "Wrappers", "Layers that hold another layer and use it in their own way."),
         *("", ("wrappers", "spectral")),
     ),
-    ("preprocessing", "Preprocessing layers", "Data is brought to a scale within the model.", "", ("preprocessing",)),
+    (
+        *("augmentation", "Images and sound", "Pictures are resized, and varied at random while a model trains; sound"),
+        *("becomes pictures of its frequencies.", ("augmentation",)),
+    ),
+    (
+        *("preprocessing", "Preprocessing layers", "Numbers, categories and texts, as they are in files, become what"),
+        *("networks compute with, within the model.", ("preprocessing",)),
+    ),
     (
         *("core", "Core layers", "The base of all layers, where data enters, the fully connected layer, and"),
         *(
@@ -233,7 +240,7 @@ def pages() -> list[Page]:
     for member in members:
         families[family_of(member[0], member[1])].append(member)
     order = ("core", "convolution", "pooling", "normalization", "recurrent", "attention", "merging", "regularization")
-    order += ("reshaping", "activation-layers", "wrappers", "preprocessing")
+    order += ("reshaping", "activation-layers", "wrappers", "preprocessing", "augmentation")
     titles = {page: (title, f"{one} {other}".strip()) for page, title, one, other, _ in _FAMILIES}
     for page in order:
         if families[page]:

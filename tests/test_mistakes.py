@@ -6,6 +6,7 @@ about one: `pytest tests/test_mistakes.py -k missing_channel_axis -vv`.
 
 import importlib
 import inspect
+import re
 import warnings
 
 import pytest
@@ -53,13 +54,18 @@ def answer(mistake):
     return caught.value
 
 
+def without_counts(text):
+    """Return a text without how many names there are: that grows with the package."""
+    return re.sub(r"one of \d+ names", "one of N names", text)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_mistake(mistake, steps):
     error = answer(mistake)
     kind = keras.UncrumpleWarning if mistake.kind is UserWarning else mistake.kind
     assert isinstance(error, kind)
     assert type(error).__name__ == kind.__name__, "the standard type is shown"
-    assert str(error) == mistake.text
+    assert without_counts(str(error)) == mistake.text
     assert steps == [], "nothing was learned before"
     assert error.__cause__ is None
     assert error.__context__ is None or error.__suppress_context__, "no chain of exceptions is shown"
@@ -81,7 +87,7 @@ def test_text(mistake):
 def test_warning_points_to_the_line_of_the_user(mistake, steps):
     with pytest.warns(keras.UncrumpleWarning) as caught:
         mistake.make(keras)
-    texts = [str(one.message) for one in caught]
+    texts = [without_counts(str(one.message)) for one in caught]
     assert texts[0] == mistake.text
     assert len(texts) == len(set(texts)), "each is said once"
     assert caught[0].filename == inspect.getsourcefile(mistake.make)

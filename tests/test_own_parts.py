@@ -268,7 +268,7 @@ WHO = {
     schedule: ("OwnSchedule failed at step 0 of sgd", _RATE),
     schedule_function: ("The learning rate function 'own_rate' failed at step 0 of sgd", _RATE),
     optimizer: (
-        "OwnOptimizer 'own_optimizer' failed in update_step() on the weight 'answer/kernel' of shape (4, 1)",
+        "OwnOptimizer 'own_optimizer' failed in update_step() on the weight 'net/answer/kernel' of shape (4, 1)",
         _RUNS,
     ),
     train_step: (
@@ -515,7 +515,7 @@ RETURNED = [
     ),
     (
         *(optimizer, not_a_number, ValueError),
-        "OwnOptimizer 'own_optimizer' turned the weight 'answer/kernel' into NaN in its first step, "
+        "OwnOptimizer 'own_optimizer' turned the weight 'net/answer/kernel' into NaN in its first step, "
         "with a gradient that is finite.",
         "Expected finite numbers.",
         "Fix: gradient / (velocity.sqrt() + 1e-7): a small number where something is divided by 0",

@@ -30,6 +30,7 @@ NO_FORMULA = {
     *("serialize", "deserialize", "get", "Input", "InputLayer", "InputSpec", "KerasTensor", "Masking"),
     *("RandomInitializer", "LearningRateSchedule", "MultiOptimizer", "OptimizerMap", "LossScaleOptimizer"),
 }
+_WITHOUT_FORMULAS = {"callbacks", "preprocessing", "augmentation"}
 _FORMULA = re.compile(r"\w\)?\]? ?[=~] ?\S|mean of |sum of |max\(|min\(|argmax|<= |[-+*/] \w|\|\w|1 where|log\(")
 # Arguments that every layer has: the page of `Layer` explains them.
 _OF_EVERY_LAYER = {"name", "dtype", "trainable", "autocast", "activity_regularizer"}
@@ -109,7 +110,7 @@ def test_docstring(page, name, thing):
         told = " ".join(line for title in given for line in parts.sections[title])
         same = "Shapes" in given or "output has the same" in told or name in ("serialize", "deserialize")
         assert same or "Output shape" in parts.sections, "the shape of the output"
-    if name not in NO_FORMULA and page.name != "callbacks":
+    if name not in NO_FORMULA and page.name not in _WITHOUT_FORMULAS:
         told = " ".join([parts.summary, *parts.prose])
         assert "Source" in parts.sections or _FORMULA.search(told), "a formula, or where it is from"
 

@@ -13,15 +13,20 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
     "constraints",
+    "data",
     "datasets",
+    "distribution",
     "dtype_policies",
+    "export",
     "initializers",
     "judge",
     "layers",
+    "legacy",
     "losses",
     "metrics",
     "mixed_precision",
@@ -29,14 +34,19 @@ _ROOMS = (
     "ops",
     "optimizers",
     "preprocessing",
+    "quantizers",
     "random",
     "regularizers",
     "saving",
     "tree",
     "utils",
+    "visualization",
+    "wrappers",
 )
 _NAMES = {
     "DTypePolicy": "uncrumple.core.dtypes",
+    "FloatDTypePolicy": "uncrumple.dtype_policies",
+    "Function": "uncrumple.models.function",
     "Initializer": "uncrumple.initializers",
     "Input": "uncrumple.layers",
     "InputSpec": "uncrumple.layers",
@@ -45,27 +55,41 @@ _NAMES = {
     "Loss": "uncrumple.losses",
     "Metric": "uncrumple.metrics",
     "Model": "uncrumple.models",
+    "Operation": "uncrumple.layers.operation",
     "Optimizer": "uncrumple.optimizers",
+    "Quantizer": "uncrumple.quantizers",
     "Regularizer": "uncrumple.regularizers",
+    "RematScope": "uncrumple.core.remat",
     "Sequential": "uncrumple.models",
+    "StatelessScope": "uncrumple.core.stateless",
+    "SymbolicScope": "uncrumple.layers.symbolic",
     "UncrumpleWarning": "uncrumple.core.errors",
     "Variable": "uncrumple.core.variable",
+    "device": "uncrumple.core.devices",
     "fit_many": "uncrumple.training.many",
+    "from_torch": "uncrumple.layers.wrappers",
     "k_folds": "uncrumple.data.folds",
+    "name_scope": "uncrumple.core.naming",
+    "remat": "uncrumple.core.remat",
 }
 
 if TYPE_CHECKING:
     from uncrumple import (
         activations,
+        applications,
         backend,
         callbacks,
         config,
         constraints,
+        data,
         datasets,
+        distribution,
         dtype_policies,
+        export,
         initializers,
         judge,
         layers,
+        legacy,
         losses,
         metrics,
         mixed_precision,
@@ -73,22 +97,35 @@ if TYPE_CHECKING:
         ops,
         optimizers,
         preprocessing,
+        quantizers,
         random,
         regularizers,
         saving,
         tree,
         utils,
+        visualization,
+        wrappers,
     )
+    from uncrumple.core.devices import device
     from uncrumple.core.dtypes import DTypePolicy
     from uncrumple.core.errors import UncrumpleWarning
+    from uncrumple.core.naming import name_scope
+    from uncrumple.core.remat import RematScope, remat
+    from uncrumple.core.stateless import StatelessScope
     from uncrumple.core.variable import Variable
     from uncrumple.data.folds import k_folds
+    from uncrumple.dtype_policies import FloatDTypePolicy
     from uncrumple.initializers import Initializer
     from uncrumple.layers import Input, InputSpec, KerasTensor, Layer
+    from uncrumple.layers.operation import Operation
+    from uncrumple.layers.symbolic import SymbolicScope
+    from uncrumple.layers.wrappers import from_torch
     from uncrumple.losses import Loss
     from uncrumple.metrics import Metric
     from uncrumple.models import Model, Sequential
+    from uncrumple.models.function import Function
     from uncrumple.optimizers import Optimizer
+    from uncrumple.quantizers import Quantizer
     from uncrumple.regularizers import Regularizer
     from uncrumple.training.many import fit_many
 

@@ -16,9 +16,9 @@ from uncrumple.core import registry
 from uncrumple.core.arguments import NamesItsArguments
 from uncrumple.core.errors import answer_misspellings, explain
 from uncrumple.core.naming import to_snake_case
+from uncrumple.core.settings import epsilon
 
 # Keeps the division by a length of zero finite.
-_EPSILON = 1e-7
 
 
 class Constraint(NamesItsArguments):
@@ -79,7 +79,7 @@ class MaxNorm(Constraint):
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
         length = _length(w, self.axis)
-        return w * (length.clamp(0, self.max_value) / (_EPSILON + length))
+        return w * (length.clamp(0, self.max_value) / (epsilon() + length))
 
     def get_config(self) -> dict[str, Any]:
         return {"max_value": self.max_value, "axis": self.axis}
@@ -117,7 +117,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
-        return w / (_EPSILON + _length(w, self.axis))
+        return w / (epsilon() + _length(w, self.axis))
 
     def get_config(self) -> dict[str, Any]:
         return {"axis": self.axis}
@@ -164,7 +164,7 @@ class MinMaxNorm(Constraint):
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
         length = _length(w, self.axis)
         wanted = self.rate * length.clamp(self.min_value, self.max_value) + (1 - self.rate) * length
-        return w * (wanted / (_EPSILON + length))
+        return w * (wanted / (epsilon() + length))
 
     def get_config(self) -> dict[str, Any]:
         return {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate, "axis": self.axis}

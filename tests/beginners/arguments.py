@@ -525,7 +525,7 @@ def everything_frozen(keras):
     ValueError,
     "hidden",
     """
-    Dense 'hidden': weight 'hidden/kernel' has shape (4, 8), set_weights got (5, 8).
+    Dense 'hidden': weight 'sequential/hidden/kernel' has shape (4, 8), set_weights got (5, 8).
     Expected arrays of the same shapes as get_weights() returns.
     Fix: set_weights(other.get_weights()) from a layer with the same settings
     """,

@@ -8,7 +8,7 @@ from beginners.table import classes, mistake, numbers, small_model
     "activation",
     """
     Unknown activation: 'sofmax'.
-    Expected one of 32 names, such as: softmax, log_softmax, sparsemax.
+    Expected one of N names, such as: softmax, log_softmax, sparsemax.
     Fix: did you mean 'softmax'?
     """,
 )
@@ -21,7 +21,7 @@ def activation(keras):
     "loss",
     """
     Unknown loss: 'sparse_categorial_crossentropy'.
-    Expected one of 29 names, such as: sparse_categorical_crossentropy, categorical_crossentropy.
+    Expected one of N names, such as: sparse_categorical_crossentropy, categorical_crossentropy.
     Fix: did you mean 'sparse_categorical_crossentropy'?
     """,
 )
@@ -34,7 +34,7 @@ def loss(keras):
     "metric",
     """
     Unknown metric: 'acuracy'.
-    Expected one of 52 names, such as: accuracy, binary_accuracy, acc, categorical_accuracy.
+    Expected one of N names, such as: accuracy, binary_accuracy, acc, categorical_accuracy.
     Fix: did you mean 'accuracy'?
     """,
 )
@@ -47,7 +47,7 @@ def metric(keras):
     "optimizer",
     """
     Unknown optimizer: 'adm'.
-    Expected one of 14 names, such as: Adam, AdamW, Nadam, Adamax, Lamb.
+    Expected one of N names, such as: Adam, AdamW, Nadam, Adamax, Lamb.
     Fix: did you mean 'Adam'?
     """,
 )
@@ -60,7 +60,7 @@ def optimizer(keras):
     "initializer",
     """
     Unknown initializer: 'he_nromal'.
-    Expected one of 23 names, such as: he_normal, normal, lecun_normal, he_uniform, truncated_normal.
+    Expected one of N names, such as: he_normal, normal, lecun_normal, he_uniform, truncated_normal.
     Fix: did you mean 'he_normal'?
     """,
 )
@@ -385,7 +385,7 @@ def layer_of_a_model(keras):
     "layers",
     """
     uncrumple.layers has no 'Dens'.
-    Expected one of 127 names, such as: Dense, EinsumDense, Identity.
+    Expected one of N names, such as: Dense, EinsumDense, Identity.
     Fix: did you mean 'Dense'?
     """,
 )
@@ -398,7 +398,7 @@ def class_of_layers(keras):
     "losses",
     """
     uncrumple.losses has no 'MeanSquareError'.
-    Expected one of 27 names, such as: MeanSquaredError, MeanAbsoluteError, MeanSquaredLogarithmicError.
+    Expected one of N names, such as: MeanSquaredError, MeanAbsoluteError, MeanSquaredLogarithmicError.
     Fix: did you mean 'MeanSquaredError'?
     """,
 )
@@ -411,7 +411,7 @@ def class_of_losses(keras):
     "metrics",
     """
     uncrumple.metrics has no 'Acuracy'.
-    Expected one of 53 names, such as: Accuracy, BinaryAccuracy, CategoricalAccuracy.
+    Expected one of N names, such as: Accuracy, BinaryAccuracy, CategoricalAccuracy.
     Fix: did you mean 'Accuracy'?
     """,
 )
@@ -424,7 +424,7 @@ def class_of_metrics(keras):
     "optimizers",
     """
     uncrumple.optimizers has no 'Adm'.
-    Expected one of 22 names, such as: Adam, AdamW, Nadam, Adamax, Lamb.
+    Expected one of N names, such as: Adam, AdamW, Nadam, Adamax, Lamb.
     Fix: did you mean 'Adam'?
     """,
 )
@@ -437,7 +437,7 @@ def class_of_optimizers(keras):
     "callbacks",
     """
     uncrumple.callbacks has no 'EarlyStoping'.
-    Expected one of 19 names, such as: EarlyStopping, ProgbarLogger, ModelCheckpoint.
+    Expected one of N names, such as: EarlyStopping, ProgbarLogger, ModelCheckpoint.
     Fix: did you mean 'EarlyStopping'?
     """,
 )
@@ -450,7 +450,7 @@ def class_of_callbacks(keras):
     "activations",
     """
     uncrumple.activations has no 'sofmax'.
-    Expected one of 35 names, such as: softmax, log_softmax, sparsemax.
+    Expected one of N names, such as: softmax, log_softmax, sparsemax.
     Fix: did you mean 'softmax'?
     """,
 )
@@ -463,7 +463,7 @@ def function_of_activations(keras):
     "utils",
     """
     uncrumple.utils has no 'to_categorial'.
-    Expected one of 13 names, such as: to_categorical, normalize, custom_object_scope.
+    Expected one of N names, such as: to_categorical, img_to_array, is_keras_tensor.
     Fix: did you mean 'to_categorical'?
     """,
 )
@@ -476,7 +476,7 @@ def function_of_utils(keras):
     "datasets",
     """
     uncrumple.datasets has no 'mnits'.
-    Expected one of: mnist.
+    Expected one of: boston_housing, california_housing, cifar10, cifar100, fashion_mnist, imdb, mnist, reuters.
     Fix: did you mean 'mnist'?
     """,
 )
@@ -489,7 +489,7 @@ def data_set(keras):
     "initializers",
     """
     uncrumple.initializers has no 'HeNormall'.
-    Expected one of 25 names, such as: HeNormal, LecunNormal, HeUniform, TruncatedNormal, GlorotNormal.
+    Expected one of N names, such as: HeNormal, LecunNormal, HeUniform, TruncatedNormal, GlorotNormal.
     Fix: did you mean 'HeNormal'?
     """,
 )
@@ -502,7 +502,7 @@ def class_of_initializers(keras):
     "Sequentail",
     """
     uncrumple has no 'Sequentail'.
-    Expected one of 39 names, such as: Sequential, utils, Metric.
+    Expected one of N names, such as: Sequential, utils, Quantizer.
     Fix: did you mean 'Sequential'?
     """,
 )
@@ -515,7 +515,7 @@ def name_in_the_package(keras):
     "complie",
     """
     Sequential 'sequential' has no 'complie'.
-    Expected one of 138 names, such as: compile, compiled, jit_compile, compute_loss, compute_mask.
+    Expected one of N names, such as: compile, compiled, jit_compile, compute_loss, compute_mask.
     Fix: did you mean 'compile'?
     """,
 )
@@ -528,7 +528,7 @@ def method_of_a_model(keras):
     "get_wieghts",
     """
     Dense 'dense' has no 'get_wieghts'.
-    Expected one of 101 names, such as: get_weights, set_weights, weights, trainable_weights, add_weight.
+    Expected one of N names, such as: get_weights, set_weights, weights, trainable_weights, add_weight.
     Fix: did you mean 'get_weights'?
     """,
 )
@@ -541,7 +541,7 @@ def method_of_a_layer(keras):
     "Dens",
     """
     uncrumple.layers has no 'Dens'.
-    Expected one of 127 names, such as: Dense, EinsumDense, Identity.
+    Expected one of N names, such as: Dense, EinsumDense, Identity.
     Fix: did you mean 'Dense'?
     """,
 )

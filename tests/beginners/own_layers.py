@@ -265,7 +265,7 @@ def numpy_on_a_tensor(keras):
     UserWarning,
     "Scale",
     """
-    Scale 'scale' uses NumPy or .item() in call(): no gradient gets to 'scale/factor'.
+    Scale 'scale' uses NumPy or .item() in call(): no gradient gets to 'sequential/scale/factor'.
     Expected torch functions: weights without a gradient never learn.
     Fix: torch functions in place of NumPy's in Scale.call
     """,
@@ -323,7 +323,7 @@ def squeeze_of_all_axes(keras):
     "Scale",
     """
     Scale 'scale' has no 'kernal'.
-    Expected one of 93 names, such as: kernel, eval, trainable.
+    Expected one of N names, such as: kernel, eval, trainable.
     Fix: did you mean 'kernel'?
     """,
 )
@@ -633,7 +633,7 @@ def index_out_of_range_in_call(keras):
     "glorot",
     """
     Unknown initializer: 'glorot'.
-    Expected one of 23 names, such as: glorot_normal, glorot_uniform, zero.
+    Expected one of N names, such as: glorot_normal, glorot_uniform, zero.
     Fix: did you mean 'glorot_normal'?
     """,
 )

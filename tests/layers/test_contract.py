@@ -15,6 +15,7 @@ import torch
 
 from uncrumple import layers as L
 from uncrumple.core import registry
+from uncrumple.layers import augmentation
 from uncrumple.layers.base import Layer
 
 SAMPLES = 3
@@ -197,6 +198,7 @@ CASES = [
     case(lambda **k: L.SimpleRNN(3, return_sequences=True, go_backwards=True, **k), (4, 2), wrong=(4,)),
     case(lambda **k: L.Softmax(**k), (4,)),
     case(lambda **k: L.Softmax(axis=(1, 2), **k), (2, 4), note="axes"),
+    case(lambda **k: L.STFTSpectrogram("magnitude", 4, **k), (9, 2), wrong=(4,)),
     case(lambda **k: L.SpatialDropout1D(0.3, **k), (4, 2), wrong=(4,)),
     case(lambda **k: L.SpatialDropout2D(0.3, **k), (4, 2, 2), wrong=(4, 2)),
     case(lambda **k: L.SpatialDropout3D(0.3, **k), (2, 2, 2, 2), wrong=(2, 2, 2)),
@@ -217,6 +219,11 @@ CASES = [
 
 # What is no layer to put into a model by itself, or has tests of its own.
 ELSEWHERE = {"InputLayer", "TorchFunction", "Wrapper", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
+# What has nothing to differentiate; its contract is in test_lookup_layers.py.
+ELSEWHERE |= {"CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "StringLookup"}
+ELSEWHERE |= {"TextVectorization"}
+# Called by themselves they act at random: see tests/layers/augmentation.
+ELSEWHERE |= {name for name in augmentation.__all__ if name != "STFTSpectrogram"}
 
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
@@ -298,16 +305,15 @@ def test_config_makes_an_equal_layer(case, function_for_lambda):
     again.set_weights(layer.get_weights())
     for one, other in zip(expected, _flat(on(again, inputs)), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
-    if not isinstance(layer, L.TorchModuleWrapper):
-        assert json.dumps(_written(again), sort_keys=True) == json.dumps(_written(layer), sort_keys=True)
+    assert json.dumps(_written(again), sort_keys=True) == json.dumps(_written(layer), sort_keys=True)
 
 
 @every
 def test_written_config_makes_an_equal_layer(case, function_for_lambda):
     layer = case.layer()
     if isinstance(layer, L.TorchModuleWrapper):
-        with pytest.raises(TypeError, match="cannot be written into a config"):
-            _written(layer)
+        with pytest.raises(ValueError, match="the file has no code for it, and custom_objects has nothing for it"):
+            registry.deserialize_keras_object(_written(layer))
         return
     inputs = case.inputs()
     expected = _flat(randomized_after(layer, inputs))

@@ -140,11 +140,11 @@ TEXTS = [
         ],
     ),
     (
-        lambda: L.EinsumDense("ab,bc->ac", 3, lora_rank=2),
+        lambda: L.EinsumDense("ab,bc->ac", 3, lora_rank=2, kernel_constraint="non_neg", name="e"),
         [
-            "EinsumDense got lora_rank=2.",
-            "Expected lora_rank=None: this is not available.",
-            "Fix: EinsumDense('ab,bc->ac', 3)",
+            "EinsumDense 'e' has a kernel_constraint, and LoRA leaves that weight as it is.",
+            "Expected kernel_constraint=None.",
+            "Fix: remove the kernel_constraint",
         ],
     ),
     (

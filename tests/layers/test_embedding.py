@@ -58,11 +58,11 @@ def test_a_number_without_a_vector_is_named():
     [
         (lambda: Embedding(0, 4), "Embedding got input_dim=0.", "Embedding(input_dim=1000)"),
         (lambda: Embedding(10, 4.5), "Embedding got output_dim=4.5.", "Embedding(output_dim=64)"),
-        (lambda: Embedding(10, 4, lora_rank=2), "Embedding got lora_rank=2.", "Embedding(10, 4)"),
+        (lambda: Embedding(10, 4, lora_rank=0), "Embedding got lora_rank=0.", "Embedding(lora_rank=4)"),
         (
-            lambda: Embedding(10, 4, quantization_config="int8"),
-            "Embedding got quantization_config='int8'.",
-            "Embedding(10, 4)",
+            lambda: Embedding(10, 4, quantization_config=8),
+            "quantize got config=8.",
+            "quantize(config=Int8QuantizationConfig())",
         ),
         (lambda: Masking("0"), "Masking got mask_value='0'.", "Masking(mask_value=0.0)"),
     ],

@@ -59,6 +59,7 @@ def test_every_kind_is_covered():
         "deserialize",
         "get",
         "schedules",
+        "legacy",
         "serialize",
     }
 

@@ -22,23 +22,9 @@ ROOMS = [
 
 # {room: {name: why there is none here}}
 OTHER_BACKENDS = "it is made of another backend's parts"
-PREPROCESSING = "a preprocessing layer"
 MISSING = {
     "layers": {
         **dict.fromkeys(("FlaxLayer", "JaxLayer", "TFSMLayer"), OTHER_BACKENDS),
-        **dict.fromkeys(
-            (
-                *("AugMix", "AutoContrast", "CategoryEncoding", "CenterCrop", "CutMix", "Discretization"),
-                *("ContrastLimitedAdaptiveHistogramEqualization", "Equalization", "HashedCrossing", "Hashing"),
-                *("IntegerLookup", "MaxNumBoundingBoxes", "MelSpectrogram", "MixUp", "Pipeline", "RandAugment"),
-                *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
-                *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale"),
-                *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation"),
-                *("RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "Resizing"),
-                *("STFTSpectrogram", "Solarization", "StringLookup", "TextVectorization"),
-            ),
-            PREPROCESSING,
-        ),
     },
     "callbacks": {"OrbaxCheckpoint": OTHER_BACKENDS},
 }
@@ -147,18 +133,4 @@ def test_how_copies_are_joined_is_a_name_that_keras_knows():
         "add_weight got aggregation='average'.\n"
         "Expected 'none', 'mean', 'sum', 'only_first_replica' or None.\n"
         "Fix: add_weight(..., aggregation='none')"
-    )
-
-
-@pytest.mark.parametrize("name", ["lora_rank", "lora_alpha", "quantization_config"])
-def test_what_is_not_available_is_refused_in_words(name):
-    from uncrumple import layers
-
-    with pytest.raises(ValueError) as caught:
-        layers.Dense(3, **{name: 2})
-    assert str(caught.value) == (f"Dense got {name}=2.\nExpected {name}=None: this is not available.\nFix: Dense(3)")
-    with pytest.raises(ValueError) as caught:
-        layers.Embedding(3, 2, **{name: 2})
-    assert str(caught.value) == (
-        f"Embedding got {name}=2.\nExpected {name}=None: this is not available.\nFix: Embedding(3, 2)"
     )

@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import torch
+
+from uncrumple.core.errors import explain
 
 
 def default_device() -> torch.device:
     """Return the device on which new weights are made: torch's default, as `torch.set_default_device` set it."""
     return torch.get_default_device()
+
+
+@contextlib.contextmanager
+def device(device_name: Any) -> Iterator[torch.device]:
+    """Within a `with` block, new tensors and weights are made on a device.
+
+    Args:
+        device_name: Such as `"cpu"`, `"gpu:0"`, `"cuda:1"`, `"mps"`; or a `torch.device`.
+
+    Example:
+        >>> with device("cpu:0"):
+        ...     torch.ones(2).device.type
+        'cpu'
+    """
+    name = str(device_name).lower() if isinstance(device_name, (str, torch.device)) else ""
+    name = re.sub(r"^/?(?:device:)?gpu", "cuda", name)
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            explain(f"device got {device_name!r}.", "Expected the name of a device.", '"cpu", "gpu:0" or "mps"')
+        ) from None
+    with found:
+        yield found

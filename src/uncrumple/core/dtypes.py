@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.core.errors import unknown_name
+from uncrumple.core.errors import explain, unknown_name
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
@@ -107,6 +107,9 @@ class DTypePolicy:
         self.torch_variable_dtype = TORCH_DTYPES[self.variable_dtype]
         self.torch_compute_dtype = TORCH_DTYPES[self.compute_dtype]
 
+    # How a layer's weights are kept in few bits; None for floats.
+    quantization_mode: str | None = None
+
     @property
     def name(self) -> str:
         return self._name
@@ -125,7 +128,57 @@ class DTypePolicy:
         return hash(self._name)
 
     def __repr__(self) -> str:
-        return f'<DTypePolicy "{self._name}">'
+        return f'<{type(self).__name__} "{self._name}">'
+
+
+class QuantizedDTypePolicy(DTypePolicy):
+    """A policy for layers whose weights are kept as int8: `"int8_from_float32"`.
+
+    Args:
+        mode: `"int8"`.
+        source_name: The policy that the layer had before, which bias, scales and results keep; by
+            default the global one.
+
+    Raises:
+        ValueError: The mode is not available, or float16 could not hold the sums.
+
+    Example:
+        >>> policy = QuantizedDTypePolicy("int8", "mixed_bfloat16")
+        >>> policy.name, policy.compute_dtype, policy.quantization_mode
+        ('int8_from_mixed_bfloat16', 'bfloat16', 'int8')
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        super().__init__(dtype_policy().name if source_name is None else source_name)
+        if mode != "int8":
+            raise ValueError(unknown_name("quantization mode", mode, ("int8",)))
+        if self.compute_dtype == "float16":
+            raise ValueError(
+                explain(
+                    f"QuantizedDTypePolicy got source_name={self._name!r}.",
+                    "Expected a type whose range holds the sums of products of int8.",
+                    'QuantizedDTypePolicy("int8", "mixed_bfloat16")',
+                )
+            )
+        self.source_name = self._name
+        self._name = f"{mode}_from_{self.source_name}"
+        self.quantization_mode = mode
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mode": self.quantization_mode, "source_name": self.source_name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> QuantizedDTypePolicy:
+        return cls(**config)
+
+
+# What files name, and what names begin with.
+POLICIES: dict[str, Any] = {
+    "DTypePolicy": DTypePolicy,
+    "FloatDTypePolicy": DTypePolicy,
+    "QuantizedDTypePolicy": QuantizedDTypePolicy,
+}
+_QUANTIZED = ("int8_from_", "int4", "float8_from_", "gptq", "awq")
 
 
 _global_policy: DTypePolicy | None = None
@@ -149,7 +202,11 @@ def get_policy(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, DTypePolicy):
         return identifier
     if isinstance(identifier, dict):
-        return DTypePolicy(identifier["config"]["name"])
+        kind = identifier.get("class_name", "DTypePolicy")
+        if kind not in POLICIES:
+            raise ValueError(unknown_name("dtype policy of the file", kind, POLICIES))
+        return POLICIES[kind].from_config(identifier["config"])
     if isinstance(identifier, str):
-        return DTypePolicy(identifier)
+        mode, _, source = identifier.partition("_from_")
+        return QuantizedDTypePolicy(mode, source) if identifier.startswith(_QUANTIZED) else DTypePolicy(identifier)
     return DTypePolicy(dtype_name(identifier))

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from uncrumple.core.errors import explain
+from uncrumple.core.settings import is_traceback_filtering_enabled
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _TORCH = str(Path(torch.__file__).resolve().parent)
@@ -152,7 +153,7 @@ def failed(
         came: What to say in place of the text of `error`.
         about_shapes: Whether `expected` speaks of shapes only, and so fits only errors that shapes lead to.
     """
-    if is_of_the_machine(error):
+    if is_of_the_machine(error) or not is_traceback_filtering_enabled():
         return None
     line = line_of_the_user(error)
     if is_explained(error):

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from uncrumple.core import sharing
-from uncrumple.core.dtypes import TORCH_DTYPES, DTypePolicy, dtype_name
+from uncrumple.core.dtypes import POLICIES, TORCH_DTYPES, DTypePolicy, dtype_name
 from uncrumple.core.errors import closest, explain, unknown_name
 
 # {"layers": {"Dense": Dense, ...}, "losses": {...}, ...}
@@ -97,13 +97,13 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return enter
 
 
-def get_registered_name(thing: Any) -> str:
+def get_registered_name(obj: Any) -> str:
     """Return the name a class or function is registered by, or its own name."""
     for table in [_registered] + _scopes:
         for key, value in table.items():
-            if value is thing:
+            if value is obj:
                 return key
-    return thing.__name__
+    return obj.__name__
 
 
 def get_registered_object(
@@ -209,60 +209,60 @@ def _no_fit(thing: Any) -> TypeError:
     )
 
 
-def serialize_keras_object(thing: Any) -> Any:
-    """Return `thing` as plain data that JSON can hold, in Keras's form.
+def serialize_keras_object(obj: Any) -> Any:
+    """Return `obj` as plain data that JSON can hold, in Keras's form.
 
     Raises:
         TypeError: Something in it has no config.
         ValueError: It holds a lambda, which no file can carry safely.
     """
-    if thing is None or isinstance(thing, (str, bool, int, float)):
-        return thing
-    if isinstance(thing, np.generic):
-        return thing.item()
-    if isinstance(thing, bytes):
-        return {"class_name": "__bytes__", "config": {"value": thing.decode()}}
-    if isinstance(thing, torch.Size):
-        return [int(size) for size in thing]
-    if isinstance(thing, (list, tuple)):
-        parts = [serialize_keras_object(part) for part in thing]
-        return tuple(parts) if isinstance(thing, tuple) else parts
-    if isinstance(thing, dict):
-        return {key: serialize_keras_object(value) for key, value in thing.items()}
-    if thing is Ellipsis:
+    if obj is None or isinstance(obj, (str, bool, int, float)):
+        return obj
+    if isinstance(obj, np.generic):
+        return obj.item()
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode()}}
+    if isinstance(obj, torch.Size):
+        return [int(size) for size in obj]
+    if isinstance(obj, (list, tuple)):
+        parts = [serialize_keras_object(part) for part in obj]
+        return tuple(parts) if isinstance(obj, tuple) else parts
+    if isinstance(obj, dict):
+        return {key: serialize_keras_object(value) for key, value in obj.items()}
+    if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
-    if isinstance(thing, slice):
-        ends = {"start": thing.start, "stop": thing.stop, "step": thing.step}
+    if isinstance(obj, slice):
+        ends = {"start": obj.start, "stop": obj.stop, "step": obj.step}
         return {"class_name": "__slice__", "config": serialize_dict(ends)}
-    if isinstance(thing, np.ndarray):
-        if thing.ndim == 0:
-            return thing.item()
-        return {"class_name": "__numpy__", "config": {"value": thing.tolist(), "dtype": thing.dtype.name}}
-    if isinstance(thing, torch.dtype):
-        return dtype_name(thing)
-    history = getattr(thing, "keras_history", None)
+    if isinstance(obj, np.ndarray):
+        if obj.ndim == 0:
+            return obj.item()
+        return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
+    if isinstance(obj, torch.dtype):
+        return dtype_name(obj)
+    history = getattr(obj, "keras_history", None)
     if history is not None:
         layer, node_index, tensor_index = history
         return {
             "class_name": "__keras_tensor__",
             "config": {
-                "shape": list(thing.shape),
-                "dtype": dtype_name(thing.dtype),
+                "shape": list(obj.shape),
+                "dtype": "string" if getattr(obj, "is_text", False) else dtype_name(obj.dtype),
                 "keras_history": [layer.name, node_index, tensor_index],
             },
         }
-    if isinstance(thing, torch.Tensor):
+    if isinstance(obj, torch.Tensor):
         return {
             "class_name": "__tensor__",
-            "config": {"value": thing.detach().cpu().tolist(), "dtype": dtype_name(thing.dtype)},
+            "config": {"value": obj.detach().cpu().tolist(), "dtype": dtype_name(obj.dtype)},
         }
-    if isinstance(thing, (types.FunctionType, types.BuiltinFunctionType)):
-        return _serialize_function(thing)
-    if isinstance(thing, type):
-        raise _no_fit(thing)
-    if not hasattr(thing, "get_config"):
-        raise _no_fit(thing)
-    return _serialize_object(thing)
+    if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)):
+        return _serialize_function(obj)
+    if isinstance(obj, type):
+        raise _no_fit(obj)
+    if not hasattr(obj, "get_config"):
+        raise _no_fit(obj)
+    return _serialize_object(obj)
 
 
 def _serialize_function(function: Any) -> Any:
@@ -289,7 +289,7 @@ def _serialize_object(thing: Any) -> dict[str, Any]:
     cls = type(thing)
     builtin = cls.__dict__.get("_keras_module")
     if isinstance(thing, DTypePolicy):
-        builtin = "keras"
+        builtin = "keras" if cls is DTypePolicy else "keras.dtype_policies"
     if builtin:  # Keras's own name for what it does not offer to users
         registered = cls.__name__ if builtin.startswith("keras.src.") else None
     else:
@@ -298,7 +298,8 @@ def _serialize_object(thing: Any) -> dict[str, Any]:
         # Where a script's own class lives is not known to whoever opens the file.
         "module": builtin or (None if cls.__module__ == "__main__" else cls.__module__),
         "class_name": _known_as(cls),
-        "config": serialize_dict(thing.get_config()),
+        # A config that copies are made from may hold what no file can: then there is another for files.
+        "config": serialize_dict(getattr(thing, "_config_for_files", thing.get_config)()),
         "registered_name": registered,
     }
     if not isinstance(thing, DTypePolicy):
@@ -334,6 +335,7 @@ _CATEGORIES_BY_DEPTH = (
     ("keras.src.backend.torch.optimizers", "optimizers"),
     ("keras.src.backend.tensorflow.optimizers", "optimizers"),
     ("keras.src.backend.jax.optimizers", "optimizers"),
+    ("keras.src.layers.preprocessing.feature_space", "feature_space"),
     ("keras.src.ops", "ops"),
     ("keras.ops", "ops"),
     ("keras.src.models", "models"),
@@ -348,8 +350,8 @@ _BACKEND_CLASS = "Torch"
 
 
 def _find_builtin(module: str, class_name: str) -> Any:
-    if class_name == "DTypePolicy":
-        return DTypePolicy
+    if class_name in POLICIES:
+        return POLICIES[class_name]
     category = next((c for prefix, c in _CATEGORIES_BY_DEPTH if f"{module}.".startswith(prefix + ".")), None)
     if category is None:
         parts = [part for part in module.split(".") if part not in _PACKAGES]
@@ -404,6 +406,8 @@ def deserialize_keras_object(
     if shared is not None:
         return shared
     cls = _find_class(config)
+    if isinstance(inner, dict) and _is_code(inner.get("function")):
+        inner = _without_code(class_name, inner)
     if not hasattr(cls, "from_config"):
         raise TypeError(
             explain(
@@ -428,7 +432,9 @@ def _find_class(config: dict[str, Any]) -> Any:
     module = config.get("module") or ""
     registered = config.get("registered_name", class_name)
     built_in = module.split(".")[0] in ("keras", "tf_keras", "tensorflow", "uncrumple")
-    found = None if registered is None else get_registered_object(registered)
+    # What a file calls by a plain name of Keras is that class, whatever else has the name.
+    plain = registered is None or (built_in and registered == class_name)
+    found = None if plain else get_registered_object(registered)
     if found is None and built_in:
         found = _find_builtin(module, class_name)
     if found is None:
@@ -475,6 +481,30 @@ def _find_function(config: dict[str, Any]) -> Any:
             )
         )
     return found
+
+
+def is_builtin_name(name: str) -> bool:
+    """Return whether something of the package itself has this name."""
+    return any(name in table for table in _builtins.values())
+
+
+def _is_code(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("class_name") == "__lambda__"
+
+
+def _without_code(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a layer with the function that the caller gave in place of code in the file."""
+    name = config.get("name")
+    if isinstance(name, str) and callable(get_registered_object(name)):
+        function = {"class_name": "function", "config": name, "module": "builtins", "registered_name": "function"}
+        return {**config, "function": function}
+    raise ValueError(
+        explain(
+            f"The file carries a lambda in {class_name} '{name}': Python code that loading it would run.",
+            "Expected a file without code; safe_mode=False does not change that, no code from a file is ever run.",
+            f"if you know what it computes, write it yourself: custom_objects={{{name!r}: lambda x: ...}}",
+        )
+    )
 
 
 def _refuse_code(_: Any) -> Any:

@@ -18,6 +18,12 @@ from uncrumple.core.naming import auto_name
 from uncrumple.core.variable import Variable
 
 _BITS = 0xFFFFFFFF
+_uses = 0
+
+
+def uses() -> int:
+    """Return how often seed generators were used so far in this program: whether anything drew random numbers from one."""
+    return _uses
 
 
 class SeedGenerator:
@@ -56,6 +62,8 @@ class SeedGenerator:
 
     def next(self, ordered: bool = True) -> torch.Tensor:
         """Return the state as it is, and move it on."""
+        global _uses
+        _uses += 1
         now = self.state.detach().clone()
         moved = now + torch.tensor([0, 1], device=now.device) if ordered else (now + 1) * 5387 % 933199
         self.state.assign(moved)

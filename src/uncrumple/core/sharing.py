@@ -53,6 +53,11 @@ def reading() -> Iterator[None]:
         _made.reset(token)
 
 
+def is_reading() -> bool:
+    """Return whether a model is being made out of a config."""
+    return _made.get() is not None
+
+
 def made_before(config: dict[str, Any]) -> Any:
     """Return the object that was made for the number in `config`, or None."""
     seen = _made.get()

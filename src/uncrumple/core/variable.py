@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,16 @@ import torch
 
 from uncrumple.core.dtypes import dtype_name, torch_dtype
 from uncrumple.core.errors import explain
+from uncrumple.core.naming import current_path
+
+
+class _Watch(threading.local):
+    """The `StatelessScope` that is open in this thread."""
+
+    scope: Any = None
+
+
+watch = _Watch()
 
 
 class Variable(torch.nn.Parameter):
@@ -73,7 +84,8 @@ class Variable(torch.nn.Parameter):
     def _set(self, trainable: bool, name: str) -> None:
         self._own_trainable = trainable
         self._own_name = name
-        self.path = name
+        scope = current_path()
+        self.path = f"{scope}/{name}" if scope else name
         self.regularizer = None
         self.constraint = None
         self.autocast = True
@@ -118,16 +130,22 @@ class Variable(torch.nn.Parameter):
                     f"value.reshape({tuple(self.shape)}), if it holds the same numbers",
                 )
             )
+        if watch.scope is not None:
+            watch.scope.touch(self)
         self.copy_(value)
         return self
 
     @torch.no_grad()
     def assign_add(self, value: Any) -> Variable:
+        if watch.scope is not None:
+            watch.scope.touch(self)
         self.add_(torch.as_tensor(value, device=self.device))
         return self
 
     @torch.no_grad()
     def assign_sub(self, value: Any) -> Variable:
+        if watch.scope is not None:
+            watch.scope.touch(self)
         self.sub_(torch.as_tensor(value, device=self.device))
         return self
 

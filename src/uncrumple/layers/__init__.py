@@ -14,6 +14,42 @@ from uncrumple.layers.adaptive_pooling import (
     AdaptiveMaxPooling3D,
 )
 from uncrumple.layers.attention import AdditiveAttention, Attention, GroupedQueryAttention, MultiHeadAttention
+from uncrumple.layers.augmentation import (
+    AugMix,
+    AutoContrast,
+    CenterCrop,
+    ContrastLimitedAdaptiveHistogramEqualization,
+    CutMix,
+    Equalization,
+    MaxNumBoundingBoxes,
+    MelSpectrogram,
+    MixUp,
+    Pipeline,
+    RandAugment,
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomColorJitter,
+    RandomContrast,
+    RandomCrop,
+    RandomElasticTransform,
+    RandomErasing,
+    RandomFlip,
+    RandomGaussianBlur,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPerspective,
+    RandomPosterization,
+    RandomRotation,
+    RandomSaturation,
+    RandomSharpness,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+    Solarization,
+    STFTSpectrogram,
+)
 from uncrumple.layers.base import Layer
 from uncrumple.layers.batch_normalization import BatchNormalization
 from uncrumple.layers.convolution import Conv1D, Conv2D, Conv3D
@@ -76,7 +112,17 @@ from uncrumple.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from uncrumple.layers.preprocessing import Normalization, Rescaling
+from uncrumple.layers.preprocessing import (
+    CategoryEncoding,
+    Discretization,
+    HashedCrossing,
+    Hashing,
+    IntegerLookup,
+    Normalization,
+    Rescaling,
+    StringLookup,
+    TextVectorization,
+)
 from uncrumple.layers.recurrent import (
     GRU,
     LSTM,
@@ -124,6 +170,13 @@ _LAYERS = [
     *(AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D),
     *(AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, Maxout, SpectralNormalization),
     *(AdditiveAttention, Attention, EinsumDense, GroupedQueryAttention, MultiHeadAttention, ReversibleEmbedding),
+    *(AugMix, AutoContrast, CenterCrop, ContrastLimitedAdaptiveHistogramEqualization, CutMix, Equalization),
+    *(MaxNumBoundingBoxes, MelSpectrogram, MixUp, Pipeline, RandAugment, RandomBrightness, RandomColorDegeneration),
+    *(RandomColorJitter, RandomContrast, RandomCrop, RandomElasticTransform, RandomErasing, RandomFlip),
+    *(RandomGaussianBlur, RandomGrayscale, RandomHue, RandomInvert, RandomPerspective, RandomPosterization),
+    *(RandomRotation, RandomSaturation, RandomSharpness, RandomShear, RandomTranslation, RandomZoom, Resizing),
+    *(STFTSpectrogram, Solarization),
+    *(CategoryEncoding, Discretization, HashedCrossing, Hashing, IntegerLookup, StringLookup, TextVectorization),
 ]
 registry.add_builtins("layers", _LAYERS)
 registry.add_builtins("layers", [Maxout], module="uncrumple.layers")  # files must not name it as one of Keras 3's

@@ -20,20 +20,21 @@ import numpy as np
 import torch
 
 from uncrumple import regularizers
-from uncrumple.core import naming, own_values, registry, tree
+from uncrumple.core import naming, own_values, registry, remat, tree
 from uncrumple.core.arguments import check_arguments
 from uncrumple.core.dtypes import get_policy
 from uncrumple.core.errors import explain, unknown_argument, warn
 from uncrumple.core.variable import Variable
 from uncrumple.layers import failures, symbolic
 from uncrumple.layers.input_spec import check_inputs
+from uncrumple.layers.modes import calls
+from uncrumple.layers.other_calls import OtherCalls
 from uncrumple.layers.shapes import as_tuples, has_used_mask, masks_by_name, masks_of, shape_of, symbols, use_masks
-from uncrumple.layers.weights import WeightHolder, calls
 
 _BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "name", "input_shape", "input_dim")
 
 
-class Layer(WeightHolder):
+class Layer(OtherCalls):
     """The base of every layer: weights, made in `build`, and mathematics, in `call`.
 
     output = call(inputs), after build(input_shape) has been run once.
@@ -66,6 +67,7 @@ class Layer(WeightHolder):
 
     # What calls this layer's `call` passes on; found once per class.
     _takes_training = False
+    _acts_untold = False  # as in Keras, `def call(self, x, training=True)` trains where nobody says otherwise
     _takes_mask = False
     _takes_masks: tuple[str, ...] = ()
     _build_parameters: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ class Layer(WeightHolder):
             names = {parameter.name for parameter in parameters}
             anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
             cls._takes_training = "training" in names
+            cls._acts_untold = any(p.name == "training" and p.default is True for p in parameters)
             cls._takes_mask = "mask" in names
             cls._takes_masks = tuple(p.name for p in parameters if f"{p.name}_mask" in names)
             cls._call_parameters = tuple(p.name for p in parameters)
@@ -152,6 +155,9 @@ class Layer(WeightHolder):
         self.input_spec: Any = None
         self.built = False
         self._trainable = bool(trainable)
+        mode = remat.current_mode()
+        if mode is not None:
+            self._remat_mode = mode
         self._own_variables: list[Variable] = []
         self._losses: list[Any] = []
         self._nodes: list[symbolic.Node] = []
@@ -172,6 +178,9 @@ class Layer(WeightHolder):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if "_nodes" not in self.__dict__:
             raise AttributeError(failures.init_first(self))
+        if not self.built and not naming.is_open(self):
+            with self._within():
+                return Layer.__call__(self, *args, **kwargs)
         if self._losses and not calls.inside:
             self._clear_losses()
         if not args and kwargs and self._call_parameters and self._call_parameters[0] in kwargs:
@@ -196,8 +205,7 @@ class Layer(WeightHolder):
             if training is not None:
                 if not (self._takes_training or self._takes_anything):
                     del kwargs["training"]
-                if bool(training) is not self.training:
-                    return self._call_in_mode(bool(training), args, kwargs)
+                return self._call_in_mode(bool(training), args, kwargs)
             return super().__call__(*args, **kwargs)
         except Exception as error:
             # On shapes alone, code that needs numbers fails too; whoever runs it so tries again with numbers.
@@ -207,12 +215,15 @@ class Layer(WeightHolder):
             raise failure from None
 
     def _call_in_mode(self, training: bool, args: Any, kwargs: Any) -> Any:
-        """Run once with `training` switched, for this layer and all within it."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.train(training)
+        """Run once with `training` as given, for this layer and all within it."""
+        modes = [] if training is self.training else [(module, module.training) for module in self.modules()]
+        if modes:
+            self.train(training)
+        was_told, calls.told = calls.told, True
         try:
             return super().__call__(*args, **kwargs)
         finally:
+            calls.told = was_told
             for module, mode in modes:
                 module.training = mode
 
@@ -238,15 +249,16 @@ class Layer(WeightHolder):
                 if self._takes_mask and kwargs.get("mask") is None and _is_alone(args, kwargs):
                     kwargs["mask"] = mask if isinstance(first, torch.Tensor) else masks_of(first, used=False)
         if self._takes_training and kwargs.get("training") is None:
-            kwargs["training"] = self.training
+            kwargs["training"] = self.training or (self._acts_untold and not (calls.told or symbolic.state.active))
+        call = self.call if self._remat_mode is None else self.rematerialized_call(self.call, *args, **kwargs)
         if self._cast_weights_to is not None and self.autocast:
             self.__dict__["_weights_as"] = self._cast_weights_to
             try:
-                outputs = self.call(*args, **kwargs)
+                outputs = call(*args, **kwargs)
             finally:
                 self.__dict__["_weights_as"] = None
         else:
-            outputs = self.call(*args, **kwargs)
+            outputs = call(*args, **kwargs)
         if mask is not None or self._makes_mask:
             self._pass_mask(args[0], mask if kwargs.get("mask") is None else kwargs["mask"], outputs)
             if used:
@@ -536,7 +548,7 @@ def _built_once(build: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
         shapes = {p.name: as_tuples(value) for p, value in zip(parameters, args)}
         shapes.update({name: as_tuples(value) for name, value in kwargs.items()})
-        with symbolic.at_home():
+        with symbolic.at_home(), self._within():
             build(self, *[as_tuples(value) for value in args], **{k: as_tuples(v) for k, v in kwargs.items()})
         self._build_shapes = shapes
         self.built = True

@@ -10,14 +10,13 @@ import torch
 
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.settings import epsilon
 from uncrumple.kernels.normalization import After, Averages, batch_normalize, normalize, takes_normalization
 from uncrumple.layers import symbolic
 from uncrumple.layers.base import Layer
 from uncrumple.layers.checks import share
 from uncrumple.layers.input_spec import InputSpec
 from uncrumple.layers.shapes import shape_of
-
-_MASKED_EPSILON = 1e-7
 
 
 class BatchNormalization(Layer):
@@ -240,7 +239,7 @@ class BatchNormalization(Layer):
         full = mask.to(torch.bool).unsqueeze(-1).expand(shape)
         full = full.reshape(x.shape) if last else full.movedim(self._channel_axis, 1)
         weights = full.to(x.dtype)
-        total = weights.sum(axes) + _MASKED_EPSILON
+        total = weights.sum(axes) + epsilon()
         over = (1, -1, *(1,) * (x.dim() - 2))
         mean = torch.where(full, x, 0).sum(axes) / total
         variance = torch.where(full, x - mean.view(over), 0).square().sum(axes) / total

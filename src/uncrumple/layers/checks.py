@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from uncrumple.core.errors import closest, explain
+from uncrumple.core.settings import image_data_format
 
 
 def whole_number(owner: str, argument: str, value: Any, *, minimum: int = 1, example: int = 32) -> int:
@@ -89,4 +90,4 @@ def refuse_unavailable(owner: str, fix: str, **settings: Any) -> None:
 
 def data_format(owner: str, value: Any) -> str:
     """Return the order of axes; None means channels last."""
-    return one_of(owner, "data_format", value or "channels_last", ("channels_last", "channels_first"))
+    return one_of(owner, "data_format", value or image_data_format(), ("channels_last", "channels_first"))

@@ -9,6 +9,7 @@ import torch
 from uncrumple import activations, constraints, initializers, regularizers
 from uncrumple.core.errors import explain
 from uncrumple.kernels.convolution import convolve
+from uncrumple.layers.adaptable import Adaptable
 from uncrumple.layers.checks import one_of, sizes, whole_number
 from uncrumple.layers.spatial import Spatial
 
@@ -90,8 +91,10 @@ def refuse_strides_with_dilation(owner: str, strides: tuple[int, ...], dilation_
         )
 
 
-class _Convolution(SpatialConvolution):
+class _Convolution(Adaptable, SpatialConvolution):
     """One, two or three axes; the classes below say which."""
+
+    _takes_int8 = False
 
     def __init__(
         self,
@@ -113,6 +116,7 @@ class _Convolution(SpatialConvolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        lora_rank, lora_alpha = kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         owner = type(self).__name__
         self.filters = whole_number(owner, "filters", filters)
@@ -135,6 +139,7 @@ class _Convolution(SpatialConvolution):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._set_adaptation(lora_rank, lora_alpha)
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
@@ -155,6 +160,7 @@ class _Convolution(SpatialConvolution):
         )
         self._add_bias(self.filters)
         self.input_spec = self._spec(channels)
+        self._adapt()
 
     def convolution_op(self, inputs: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
         """Return the convolution without bias and activation; a subclass may compute another one."""
@@ -194,6 +200,7 @@ class _Convolution(SpatialConvolution):
             "kernel_initializer": self.kernel_initializer,
             "kernel_regularizer": self.kernel_regularizer,
             "kernel_constraint": self.kernel_constraint,
+            **self._adaptation_config(quantized=False),
         }
 
 
@@ -300,3 +307,8 @@ class Conv3D(_Convolution):
     """
 
     rank = 3
+
+
+# Keras takes them out of **kwargs.
+for _kind in (Conv1D, Conv2D, Conv3D):
+    _kind._known_arguments = frozenset([*(_kind._known_arguments or ()), "lora_rank", "lora_alpha"])

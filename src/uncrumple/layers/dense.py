@@ -8,12 +8,12 @@ import torch
 
 from uncrumple import activations, constraints, initializers, regularizers
 from uncrumple.kernels.dense import multiply_add
-from uncrumple.layers.base import Layer
-from uncrumple.layers.checks import refuse_unavailable, whole_number
+from uncrumple.layers.adaptable import Adaptable
+from uncrumple.layers.checks import whole_number
 from uncrumple.layers.input_spec import InputSpec
 
 
-class Dense(Layer):
+class Dense(Adaptable):
     """Weighs and sums all features: `output = activation(inputs @ kernel + bias)`.
 
     Source: Rosenblatt, "The perceptron", 1958.
@@ -25,7 +25,9 @@ class Dense(Layer):
         kernel_initializer, bias_initializer: First values; Glorot uniform and zeros.
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties added to the loss.
         kernel_constraint, bias_constraint: Applied after every update.
-        lora_rank, lora_alpha, quantization_config: Not available; must be None.
+        lora_rank: Trains two thin weights of this rank beside a frozen kernel; see `enable_lora`.
+        lora_alpha: How much the two weigh; by default `lora_rank`.
+        quantization_config: How `quantize("int8")` goes about it; an `Int8QuantizationConfig`.
         name, dtype, trainable: As for every `Layer`.
 
     Input shape: (samples, ..., features).
@@ -57,13 +59,6 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse_unavailable(
-            "Dense",
-            f"Dense({units})",
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            quantization_config=quantization_config,
-        )
         self.units = whole_number("Dense", "units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -74,6 +69,7 @@ class Dense(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self._activates = self.activation is not activations.linear
+        self._set_adaptation(lora_rank, lora_alpha, quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
@@ -96,6 +92,7 @@ class Dense(Layer):
                 constraint=self.bias_constraint,
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
+        self._adapt()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if not inputs.is_floating_point():
@@ -130,5 +127,5 @@ class Dense(Layer):
             "bias_regularizer": self.bias_regularizer,
             "kernel_constraint": self.kernel_constraint,
             "bias_constraint": self.bias_constraint,
-            "quantization_config": None,
+            **self._adaptation_config(),
         }

@@ -13,7 +13,7 @@ import torch
 from uncrumple import activations, constraints, initializers, regularizers
 from uncrumple.core.errors import explain
 from uncrumple.kernels.dense import multiply_add
-from uncrumple.layers.base import Layer
+from uncrumple.layers.adaptable import Adaptable
 from uncrumple.layers.checks import refuse_unavailable
 from uncrumple.layers.input_spec import InputSpec
 
@@ -44,7 +44,7 @@ class Equation:
         return None
 
 
-class EinsumDense(Layer):
+class EinsumDense(Adaptable):
     """Multiplies inputs and kernel as an equation says: `output = activation(einsum(equation, inputs, kernel) + bias)`.
 
     `"ab,bc->ac"` is what `Dense` does on two axes; `"abc,cd->abd"` does so at
@@ -61,7 +61,10 @@ class EinsumDense(Layer):
         kernel_initializer, bias_initializer: First values; Glorot uniform and zeros.
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties added to the loss.
         kernel_constraint, bias_constraint: Applied after every update.
-        lora_rank, lora_alpha, gptq_unpacked_column_size, quantization_config: Not available; must be None.
+        lora_rank: Trains two thin weights of this rank beside a frozen kernel; see `enable_lora`.
+        lora_alpha: How much the two weigh; by default `lora_rank`.
+        quantization_config: How `quantize("int8")` goes about it; an `Int8QuantizationConfig`.
+        gptq_unpacked_column_size: Not available; must be None.
         name, dtype, trainable: As for every `Layer`.
 
     Shapes: as the equation says.
@@ -96,10 +99,7 @@ class EinsumDense(Layer):
         refuse_unavailable(
             type(self).__name__,
             f"EinsumDense({equation!r}, {output_shape!r})",
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
             gptq_unpacked_column_size=gptq_unpacked_column_size,
-            quantization_config=quantization_config,
         )
         self.equation = equation
         self._equation = _parsed(equation)
@@ -115,6 +115,7 @@ class EinsumDense(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self._activates = self.activation is not activations.linear
+        self._set_adaptation(lora_rank, lora_alpha, quantization_config)
 
     # --- weights ---------------------------------------------------------------------
 
@@ -151,6 +152,7 @@ class EinsumDense(Layer):
             summed = {place - len(parts.inputs): size for place, size in summed.items()}
         spelled = parts.inputs if parts.elided == "none" else f"{input_shape} of {self.equation!r}"
         self.input_spec = InputSpec(ndim=len(input_shape), axes=summed, meaning=spelled)
+        self._adapt()
 
     def _lettered(self, shape: Sequence[Any]) -> Sequence[Any]:
         """Return the part of an input's shape that has letters."""
@@ -252,7 +254,7 @@ class EinsumDense(Layer):
             "activity_regularizer": self.activity_regularizer,
             "kernel_constraint": self.kernel_constraint,
             "bias_constraint": self.bias_constraint,
-            "quantization_config": None,
+            **self._adaptation_config(),
         }
 
 

@@ -11,11 +11,11 @@ import torch
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import UncrumpleWarning, explain
 from uncrumple.kernels.embedding import embedding
-from uncrumple.layers.base import Layer
-from uncrumple.layers.checks import refuse_unavailable, whole_number
+from uncrumple.layers.adaptable import Adaptable
+from uncrumple.layers.checks import whole_number
 
 
-class Embedding(Layer):
+class Embedding(Adaptable):
     """Replaces each whole number by its vector: `output = embeddings[inputs]`.
 
     Source: Bengio et al., "A neural probabilistic language model", JMLR 2003.
@@ -28,7 +28,9 @@ class Embedding(Layer):
         embeddings_constraint: Applied to the vectors after every update.
         mask_zero: Whether 0 means "nothing here": layers that know masks then skip it.
         weights: First values as an array (input_dim, output_dim).
-        lora_rank, lora_alpha, quantization_config: Not available; must be None.
+        lora_rank: Trains two thin weights of this rank beside a frozen table; see `enable_lora`.
+        lora_alpha: How much the two weigh; by default `lora_rank`.
+        quantization_config: How `quantize("int8")` goes about it; an `Int8QuantizationConfig`.
         name, dtype, trainable, activity_regularizer: As for every `Layer`.
 
     Input shape: (samples, ...), whole numbers from 0 to input_dim - 1.
@@ -42,6 +44,8 @@ class Embedding(Layer):
         >>> Embedding(1000, 64)(torch.tensor([[4, 20, 1]])).shape
         torch.Size([1, 3, 64])
     """
+
+    _large = "embeddings"
 
     def __init__(
         self,
@@ -62,16 +66,10 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = whole_number("Embedding", "input_dim", input_dim, example=1000)
         self.output_dim = whole_number("Embedding", "output_dim", output_dim, example=64)
-        refuse_unavailable(
-            type(self).__name__,
-            f"Embedding({input_dim}, {output_dim})",
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            quantization_config=quantization_config,
-        )
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self._set_adaptation(lora_rank, lora_alpha, quantization_config)
         self.mask_zero = bool(mask_zero)
         self.supports_masking = self.mask_zero
         self._makes_mask = self.mask_zero
@@ -81,8 +79,11 @@ class Embedding(Layer):
             self.set_weights(list(weights) if isinstance(weights, (list, tuple)) else [weights])
 
     def build(self, input_shape: Any = None) -> None:
-        if self.built:
-            return
+        if not self.built:
+            self._make_tables()
+            self._adapt()
+
+    def _make_tables(self) -> None:
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.input_dim, self.output_dim),
@@ -129,7 +130,7 @@ class Embedding(Layer):
             "activity_regularizer": self.activity_regularizer,
             "embeddings_constraint": self.embeddings_constraint,
             "mask_zero": self.mask_zero,
-            "quantization_config": None,
+            **self._adaptation_config(),
         }
 
 

@@ -18,6 +18,7 @@ import torch
 from uncrumple.core import own_parts, tree
 from uncrumple.core.errors import explain, unknown_argument
 from uncrumple.core.naming import to_snake_case
+from uncrumple.core.settings import is_traceback_filtering_enabled
 from uncrumple.layers import symbolic
 from uncrumple.layers.shapes import shape_of
 
@@ -35,7 +36,7 @@ def explained(layer: Any, error: Exception, args: Any) -> Exception | None:
     Returns:
         The new error, with the traceback of the old; None if `error` says what it has to say already.
     """
-    if own_parts.is_explained(error) or own_parts.is_of_the_machine(error):
+    if own_parts.is_explained(error) or own_parts.is_of_the_machine(error) or not is_traceback_filtering_enabled():
         return None
     layer, args, building = _innermost(layer, error, args)
     if type(error) not in own_parts.TYPES or own_parts.is_raised_by_user(error):

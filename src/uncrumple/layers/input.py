@@ -61,7 +61,8 @@ class InputLayer(Layer):
                 )
             )
         if input_tensor is not None:
-            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+            own = "string" if getattr(input_tensor, "is_text", False) else input_tensor.dtype
+            batch_shape, dtype = input_tensor.shape, dtype or own
         if batch_shape is None:
             if shape is None:
                 raise ValueError(
@@ -73,7 +74,7 @@ class InputLayer(Layer):
                 )
             batch_shape = (batch_size, *as_shape(shape, "Input"))
         self.batch_shape = as_shape(batch_shape, "Input")
-        self._input_dtype = dtype_name(dtype)
+        self._input_dtype = "string" if _is_text(dtype) else dtype_name(dtype)
         self.optional = optional
         self.sparse = False
         self.built = True
@@ -111,6 +112,11 @@ class InputLayer(Layer):
         }
 
 
+def _is_text(dtype: Any) -> bool:
+    """Return whether a type stands for strings: "string", `str`, or another library's type of that name."""
+    return dtype is str or dtype == "string" or getattr(dtype, "name", None) == "string"
+
+
 @takes_no_other
 def Input(
     shape: Any = None,
@@ -130,7 +136,8 @@ def Input(
         shape: Shape of one sample, without the batch: `(28, 28, 1)`. None
             stands for an axis of any size.
         batch_size: Fixed number of samples; None (the default) takes any.
-        dtype: Type of the data, `"float32"` by default; `"int32"` for tokens.
+        dtype: Type of the data, `"float32"` by default; `"int32"` for tokens,
+            `"string"` for text, which `TextVectorization`, `StringLookup` and the like take.
         sparse, ragged: Must be False or None: layers take dense tensors.
         batch_shape: The shape with the batch axis, instead of `shape`.
         name: Name of the input, for models with several.

@@ -26,6 +26,8 @@ class Operation(Layer):
         self.built = True
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        if not hasattr(type(self), "function"):
+            return super().call(*args, **kwargs)
         return type(self).function(*args, **kwargs)
 
     def _pass_mask(self, inputs: Any, mask: Any, outputs: Any) -> None:
@@ -128,7 +130,7 @@ class TorchFunction(Operation):
 
             kwargs["name"] = auto_name(function.rsplit(".", 1)[-1].strip("_"))
         super().__init__(**kwargs)
-        self.path = function
+        self._function = function
         if function not in _functions():
             raise ValueError(
                 explain(
@@ -139,10 +141,10 @@ class TorchFunction(Operation):
             )
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return _functions()[self.path](*args, **kwargs)
+        return _functions()[self._function](*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "function": self.path}
+        return {"name": self.name, "function": self._function}
 
 
 @functools.cache

@@ -82,10 +82,8 @@ class ReversibleEmbedding(Embedding):
             self.build()
             self.set_weights(list(weights) if isinstance(weights, (list, tuple)) else [weights])
 
-    def build(self, input_shape: Any = None) -> None:
-        if self.built:
-            return
-        super().build(input_shape)
+    def _make_tables(self) -> None:
+        super()._make_tables()
         if not self.tie_weights:
             self.reverse_embeddings = self.add_weight(
                 name="reverse_embeddings",

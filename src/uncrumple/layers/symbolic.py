@@ -25,6 +25,7 @@ from uncrumple.core.errors import explain
 from uncrumple.core.own_parts import is_explained
 from uncrumple.core.quick_torch import without_compiler
 from uncrumple.core.shapes import Shape
+from uncrumple.core.text import Text
 
 # Sizes that stand for None in the two runs. Divisible by 128, so that networks
 # which halve an image several times and double it again still fit together.
@@ -100,7 +101,7 @@ class SymbolicTensor(torch.Tensor):
         cls, shape: Shape, dtype: Any = "float32", name: str | None = None, probes: tuple[Any, Any] | None = None
     ) -> SymbolicTensor:
         probes = probes or make_probes(shape, dtype)
-        made = torch.Tensor._make_subclass(cls, probes[0].detach())
+        made = torch.Tensor._make_subclass(cls, probes[0].as_subclass(torch.Tensor).detach())
         made._probes = probes
         made._known_shape = tuple(shape)
         made._own_name = name
@@ -118,12 +119,18 @@ class SymbolicTensor(torch.Tensor):
         return len(self._known_shape)
 
     @property
+    def is_text(self) -> bool:
+        """Whether it stands for strings."""
+        return isinstance(self._probes[0], Text)
+
+    @property
     def name(self) -> str:  # type: ignore[override]
         return self._own_name or f"{self.keras_history[0].name}_output"
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         with torch._C.DisableTorchFunctionSubclass():
-            return f"<SymbolicTensor shape={self._known_shape}, dtype={self.dtype}, name={self.name}>"
+            kind = "string" if self.is_text else self.dtype
+            return f"<SymbolicTensor shape={self._known_shape}, dtype={kind}, name={self.name}>"
 
     def __len__(self) -> int:
         raise _no_numbers(self, "len()")
@@ -205,8 +212,17 @@ def make_probes(shape: Shape, dtype: Any) -> tuple[torch.Tensor, torch.Tensor]:
     found = []
     for batch, other in zip(BATCH_SIZES, AXIS_SIZES):
         sizes = [(batch if axis == 0 else other) if size is None else size for axis, size in enumerate(shape)]
-        found.append(torch.empty(sizes, dtype=torch_dtype(dtype), device="meta"))
+        if dtype == "string":
+            found.append(Text(torch.empty(sizes, dtype=torch.int64, device="meta")))
+        else:
+            found.append(torch.empty(sizes, dtype=torch_dtype(dtype), device="meta"))
     return found[0], found[1]
+
+
+def unknown_size() -> int:
+    """Return what stands, in a layer that is run for its shapes, for a size that depends on the data."""
+    state.unknown = True
+    return AXIS_SIZES[state.which]
 
 
 def find(*structures: Any) -> list[SymbolicTensor]:
@@ -235,6 +251,9 @@ class _State(threading.local):
     trying = False
     # Layers that made weights, while somebody wants to know.
     makers: list[Any] | None = None
+    # Which of the two runs this is, and whether a size in it depends on data.
+    which = 0
+    unknown = False
 
 
 state = _State()
@@ -252,6 +271,24 @@ def probing() -> Iterator[None]:
             yield
     finally:
         state.active, state.home = False, None
+
+
+class SymbolicScope(contextlib.AbstractContextManager):
+    """Within a `with` block tensors have shapes and no numbers, as while a model is put together.
+
+    Example:
+        >>> with SymbolicScope():
+        ...     torch.ones(2, 3).is_meta
+        True
+    """
+
+    def __enter__(self) -> SymbolicScope:
+        self._probing = probing()
+        self._probing.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._probing.__exit__(*error)
 
 
 @contextlib.contextmanager
@@ -280,6 +317,8 @@ def _with_zeros(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     def real(leaf: Any) -> Any:
         if not isinstance(leaf, torch.Tensor) or not leaf.is_meta:
             return leaf
+        if isinstance(leaf, Text):
+            return Text.blank(leaf.shape)
         made = torch.zeros(leaf.shape, dtype=leaf.dtype)
         mask = getattr(leaf, "_keras_mask", None)
         if mask is not None:
@@ -316,32 +355,38 @@ def run_on_probes(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     Raises:
         Whatever `run` raises, both without numbers and with zeros.
     """
-    results = []
-    for which in (0, 1):
-
-        def stand_in(leaf: Any, which: int = which) -> Any:
-            return leaf._probes[which] if isinstance(leaf, SymbolicTensor) else leaf
-
-        some_args, some_kwargs = tree.map_structure(stand_in, args), tree.map_structure(stand_in, kwargs)
-        try:
-            out = _without_numbers(run, some_args, some_kwargs)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
-            if is_explained(error):
-                raise
-            try:
-                out = _with_zeros(run, some_args, some_kwargs)
-            except Exception as with_numbers:
-                raise with_numbers from None
-            needs_numbers.add(run)
-        results.append(out)
-        if all(tensor._probes[0].shape == tensor._probes[1].shape for tensor in find(args, kwargs)):
-            results.append(out)
-            break
-    first, second = results
+    fixed = all(tensor._probes[0].shape == tensor._probes[1].shape for tensor in find(args, kwargs))
+    before, state.unknown = (state.which, state.unknown), False
+    try:
+        first = _run_on(0, run, args, kwargs)
+        second = first if fixed and not state.unknown else _run_on(1, run, args, kwargs)
+    finally:
+        state.which, state.unknown = before
     leaves = [_joined(run, one, other) for one, other in zip(tree.flatten(first), tree.flatten(second))]
     if not type(run).__module__.startswith("uncrumple."):
         check_one_sample(run, tree.map_structure(_probe, args), tree.map_structure(_probe, kwargs), first)
     return tree.pack(first, leaves)
+
+
+def _run_on(which: int, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run `run` on the first or the second of the stand-ins."""
+    state.which = which
+
+    def stand_in(leaf: Any) -> Any:
+        return leaf._probes[which] if isinstance(leaf, SymbolicTensor) else leaf
+
+    some_args, some_kwargs = tree.map_structure(stand_in, args), tree.map_structure(stand_in, kwargs)
+    try:
+        return _without_numbers(run, some_args, some_kwargs)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        if is_explained(error):
+            raise
+        try:
+            out = _with_zeros(run, some_args, some_kwargs)
+        except Exception as with_numbers:
+            raise with_numbers from None
+        needs_numbers.add(run)
+        return out
 
 
 def _probe(leaf: Any) -> Any:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-import threading
 from typing import Any
 
 import numpy as np
 import torch
 
 from uncrumple import constraints, initializers, regularizers
-from uncrumple.core import limits, own_values, tree
+from uncrumple.core import limits, naming, own_values, tree
 from uncrumple.core.dtypes import DTypePolicy, dtype_name, get_policy, torch_dtype
 from uncrumple.core.errors import NoAttribute, explain
+from uncrumple.core.policy_map import DTypePolicyMap
 from uncrumple.core.shapes import as_shape
-from uncrumple.core.variable import Variable, as_tensor
+from uncrumple.core.variable import Variable, as_tensor, watch
 from uncrumple.layers import symbolic
 from uncrumple.layers.checks import one_of
 from uncrumple.layers.failures import init_first
@@ -27,15 +27,6 @@ class Added:
     """How many losses were added by `add_loss` so far: lets a training step see at a glance that there are none."""
 
     count = 0
-
-
-class _Calls(threading.local):
-    """Whether a model is being called in this thread: losses of the call before are forgotten by the outermost only."""
-
-    inside = False
-
-
-calls = _Calls()
 
 
 class WeightHolder(torch.nn.Module):
@@ -139,10 +130,33 @@ class WeightHolder(torch.nn.Module):
             if isinstance(part, Variable) and not any(part is own for own in self._own_variables):
                 self._own_variables.append(part)
 
+    # --- where it stands --------------------------------------------------------------
+
+    _parent_path: str | None = None
+    _path: str | None = None
+
+    def _within(self) -> naming.name_scope:
+        """Return the scope in which the weights and layers within this one get their paths."""
+        if self._parent_path is None:
+            self.__dict__["_parent_path"] = naming.current_path()
+        if self._path is None:
+            self.__dict__["_path"] = f"{self._parent_path}/{self.name}" if self._parent_path else self.name
+            if isinstance(self._dtype_policy, DTypePolicyMap):
+                self._set_policy(self._dtype_policy)
+        return naming.name_scope(self.name, caller=self, override_parent=self._parent_path)
+
+    @property
+    def path(self) -> str | None:
+        """The names of the layers around this one and its own, such as `"encoder/dense"`; None before it is built."""
+        return self._path
+
     # --- precision -------------------------------------------------------------------
 
     def _set_policy(self, policy: DTypePolicy) -> None:
         self._dtype_policy = policy
+        if isinstance(policy, DTypePolicyMap):  # by the path, once that is known
+            policy = policy.default_policy if self._path is None else policy[self._path]
+        self._own_policy = policy
         self._compute_in = policy.torch_compute_dtype
         mixed = policy.compute_dtype != policy.variable_dtype
         self._cast_weights_to = policy.torch_compute_dtype if mixed else None
@@ -151,7 +165,7 @@ class WeightHolder(torch.nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """What torch calls for `.to()`, `.double()`, `.half()`: the layer computes in the type that its weights get."""
         super()._apply(fn, recurse)
-        before = self._dtype_policy.torch_variable_dtype
+        before = self._own_policy.torch_variable_dtype
         after = fn(torch.empty(0, dtype=before)).dtype
         if after is not before:
             self._set_policy(get_policy(after))
@@ -168,21 +182,21 @@ class WeightHolder(torch.nn.Module):
     @property
     def dtype(self) -> str:
         """The type that weights are kept in."""
-        return self._dtype_policy.variable_dtype
+        return self._own_policy.variable_dtype
 
     @property
     def variable_dtype(self) -> str:
-        return self._dtype_policy.variable_dtype
+        return self._own_policy.variable_dtype
 
     @property
     def compute_dtype(self) -> str:
         """The type that `call` computes in."""
-        return self._dtype_policy.compute_dtype
+        return self._own_policy.compute_dtype
 
     @property
     def input_dtype(self) -> str:
         """The type that floating inputs are cast to: the same as `compute_dtype`."""
-        return self._dtype_policy.compute_dtype
+        return self._own_policy.compute_dtype
 
     # --- weights ---------------------------------------------------------------------
 
@@ -244,7 +258,7 @@ class WeightHolder(torch.nn.Module):
                 )
             )
         limits.take(shape, self._label)
-        kind = torch_dtype(dtype) if dtype is not None else self._dtype_policy.torch_variable_dtype
+        kind = torch_dtype(dtype) if dtype is not None else self._own_policy.torch_variable_dtype
         if symbolic.state.makers is not None:
             symbolic.state.makers.append(self)
         if initializer is None:
@@ -256,7 +270,8 @@ class WeightHolder(torch.nn.Module):
             weight = Variable(value, trainable=trainable, name=name or "weight")
         if not self._trainable:
             weight.requires_grad_(False)
-        weight.path = f"{self.name}/{weight.name}"
+        with self._within():
+            weight.path = f"{naming.current_path()}/{weight.name}"
         weight.autocast = autocast
         weight.regularizer = regularizers.get(regularizer)
         weight.constraint = constraints.get(constraint)
@@ -442,6 +457,8 @@ class WeightHolder(torch.nn.Module):
                 continue
             self._losses.append(one)
             Added.count += 1
+            if watch.scope is not None and watch.scope.collect_losses:
+                watch.scope.add_loss(one)
 
     @property
     def losses(self) -> list[Any]:

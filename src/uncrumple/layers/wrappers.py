@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.core import registry, tree
+from uncrumple.core import naming, registry, tree
 from uncrumple.core.errors import explain
 from uncrumple.layers import symbolic
 from uncrumple.layers.base import Layer
@@ -220,9 +220,15 @@ class TorchModuleWrapper(Layer):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "module": self.module, "output_shape": self.output_shape}
 
+    def _config_for_files(self) -> dict[str, Any]:
+        """Return the config without code: only what the module's class is called."""
+        return {**self.get_config(), "module": {"torch_module": type(self.module).__name__}}
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         module = config.get("module")
+        if isinstance(module, dict) and isinstance(module.get("torch_module"), str):
+            module = _module_named(str(config.get("name")), module["torch_module"])
         if not isinstance(module, torch.nn.Module):
             raise ValueError(
                 explain(
@@ -232,3 +238,57 @@ class TorchModuleWrapper(Layer):
                 )
             )
         return super().from_config({**config, "module": copy.deepcopy(module)})
+
+
+def _module_named(name: str, kind: str) -> torch.nn.Module:
+    """Return the module that `custom_objects` has for a layer, under the layer's name or that of the module's class."""
+    found = registry.get_registered_object(name)
+    found = registry.get_registered_object(kind) if found is None else found
+    if callable(found) and not isinstance(found, torch.nn.Module):
+        found = found()
+    if isinstance(found, torch.nn.Module):
+        return found
+    came = f"the file has no code for it, and custom_objects has {'nothing' if found is None else repr(found)} for it"
+    raise ValueError(
+        explain(
+            f"TorchModuleWrapper '{name}' holds a torch module of the class {kind}: {came}.",
+            "Expected a module like the one that was saved, or a function that makes one; its weights are in the file.",
+            f"load_model(path, custom_objects={{{name!r}: make_{naming.to_snake_case(kind)}}})",
+        )
+    )
+
+
+def from_torch(
+    module: torch.nn.Module, output_shape: Any = None, name: str | None = None, input_shape: Any = None, **kwargs: Any
+) -> TorchModuleWrapper:
+    """Return a torch module as a layer, for any place where a layer goes.
+
+    Its parameters are the layer's weights, the same objects, under the names that they have in the module:
+    `state_dict` of a model says `<layer>.module.<name>`. Output shapes are found by running the module without data.
+    Files keep the weights and no code; `load_model(path, custom_objects={layer name: module, or function that makes
+    it})` brings the module along.
+
+    Args:
+        module: The module, which stays the same object: what trains is it.
+        output_shape: The shape that it returns, with the batch; not needed, and compared with what comes.
+        name: Name of the layer.
+        input_shape: The shape of one sample. Needed for modules that make their parameters when they see data
+            (`torch.nn.LazyLinear`): the module is run once on zeros.
+        kwargs: What every layer takes, such as `trainable=False`.
+
+    Raises:
+        ValueError: `module` is not a module, or waits for data and no `input_shape` is given.
+
+    Example:
+        >>> from_torch(torch.nn.Sequential(torch.nn.Linear(8, 3), torch.nn.GELU()))(torch.ones(2, 8)).shape
+        torch.Size([2, 3])
+        >>> from_torch(torch.nn.LazyLinear(5), input_shape=(8,)).weights[0].shape
+        torch.Size([5, 8])
+    """
+    if input_shape is not None and isinstance(module, torch.nn.Module):
+        learning = module.training
+        module.eval()
+        with torch.no_grad():
+            module(torch.zeros(2, *input_shape))
+        module.train(learning)
+    return TorchModuleWrapper(module, name=name, output_shape=output_shape, **kwargs)

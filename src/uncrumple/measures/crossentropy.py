@@ -6,11 +6,14 @@ from typing import Any
 
 import torch
 
+from uncrumple.core import settings
 from uncrumple.core.errors import explain, warn
+from uncrumple.core.settings import epsilon
 from uncrumple.kernels import crossentropy as kernels
 from uncrumple.measures.pairing import aligned, as_float, as_tensor, mismatch, pair, pair_labels, pair_one_hot
 
-_EPSILON = kernels.EPSILON
+settings.followers.append(kernels.set_epsilon)
+kernels.set_epsilon(settings.epsilon())
 
 
 def _check_axis(owner: str, axis: Any) -> None:
@@ -133,7 +136,7 @@ def categorical_focal_crossentropy(
         y_true = _smooth(y_true, label_smoothing, axis)
     if from_logits:
         y_pred = torch.softmax(y_pred, axis)
-    share = (y_pred / kernels.sum_of_rows(y_pred, axis)).clamp(_EPSILON, 1.0 - _EPSILON)
+    share = (y_pred / kernels.sum_of_rows(y_pred, axis)).clamp(epsilon(), 1.0 - epsilon())
     weight = (1.0 - share) ** gamma * (
         alpha if isinstance(alpha, (int, float)) else as_tensor(alpha, share.dtype, share.device)
     )
@@ -198,7 +201,7 @@ def binary_focal_crossentropy(
         y_pred = torch.sigmoid(y_pred)
     wrong = 1.0 - (y_true * y_pred + (1 - y_true) * (1 - y_pred))
     if 0 < gamma < 1:
-        wrong = wrong.clamp(min=_EPSILON)  # at zero, the slope of such a power is infinite
+        wrong = wrong.clamp(min=epsilon())  # at zero, the slope of such a power is infinite
     out = wrong**gamma * kernels.binary_from_probabilities(y_true, y_pred)
     if apply_class_balancing:
         out = (y_true * alpha + (1 - y_true) * (1 - alpha)) * out
@@ -249,7 +252,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> torch.Tensor:
         tensor([0.1438])
     """
     y_true, y_pred = pair("kl_divergence", y_true, y_pred)
-    y_true, y_pred = y_true.clamp(_EPSILON, 1), y_pred.clamp(_EPSILON, 1)
+    y_true, y_pred = y_true.clamp(epsilon(), 1), y_pred.clamp(epsilon(), 1)
     return (y_true * (y_true / y_pred).log()).sum(-1)
 
 
@@ -265,4 +268,4 @@ def poisson(y_true: Any, y_pred: Any) -> torch.Tensor:
         tensor([1.0000])
     """
     y_true, y_pred = pair("poisson", y_true, y_pred)
-    return (y_pred - y_true * (y_pred + _EPSILON).log()).mean(-1)
+    return (y_pred - y_true * (y_pred + epsilon()).log()).mean(-1)

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from uncrumple.core.errors import explain
+from uncrumple.core.settings import epsilon
 from uncrumple.measures.pairing import as_float, as_tensor, pair
-
-_EPSILON = 1e-7
 
 
 def _sum(values: torch.Tensor, axis: int | Sequence[int] | None) -> torch.Tensor:
@@ -35,7 +34,7 @@ def dice(y_true: Any, y_pred: Any, axis: int | Sequence[int] | None = None) -> t
         tensor(0.3333)
     """
     y_true, y_pred = pair("dice", y_true, y_pred)
-    return 1 - 2.0 * _sum(y_true * y_pred, axis) / (_sum(y_true, axis) + _sum(y_pred, axis) + _EPSILON)
+    return 1 - 2.0 * _sum(y_true * y_pred, axis) / (_sum(y_true, axis) + _sum(y_pred, axis) + epsilon())
 
 
 def tversky(
@@ -60,7 +59,7 @@ def tversky(
     overlap = _sum(y_true * y_pred, axis)
     missed = _sum((1 - y_pred) * y_true, axis)
     excess = _sum(y_pred * (1 - y_true), axis)
-    return 1 - overlap / (overlap + missed * alpha + excess * beta + _EPSILON)
+    return 1 - overlap / (overlap + missed * alpha + excess * beta + epsilon())
 
 
 def circle(

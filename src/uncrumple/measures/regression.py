@@ -8,9 +8,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from uncrumple.core.settings import epsilon
 from uncrumple.measures.pairing import pair
-
-_EPSILON = 1e-7
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -57,7 +56,7 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> torch.Tensor:
         tensor([37.5000])
     """
     y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
-    return 100.0 * ((y_true - y_pred) / y_true.abs().clamp(min=_EPSILON)).abs().mean(-1)
+    return 100.0 * ((y_true - y_pred) / y_true.abs().clamp(min=epsilon())).abs().mean(-1)
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -72,8 +71,8 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> torch.Tensor:
         tensor([0.2402])
     """
     y_true, y_pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
-    predicted = torch.log(y_pred.clamp(min=_EPSILON) + 1.0)
-    return (predicted - torch.log(y_true.clamp(min=_EPSILON) + 1.0)).square().mean(-1)
+    predicted = torch.log(y_pred.clamp(min=epsilon()) + 1.0)
+    return (predicted - torch.log(y_true.clamp(min=epsilon()) + 1.0)).square().mean(-1)
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> torch.Tensor:
@@ -135,4 +134,4 @@ def cosine(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
         tensor([1., 0.])
     """
     y_true, y_pred = pair("cosine_similarity", y_true, y_pred)
-    return (F.normalize(y_true, dim=axis, eps=_EPSILON) * F.normalize(y_pred, dim=axis, eps=_EPSILON)).sum(axis)
+    return (F.normalize(y_true, dim=axis, eps=epsilon()) * F.normalize(y_pred, dim=axis, eps=epsilon())).sum(axis)

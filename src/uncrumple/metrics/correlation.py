@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
+from uncrumple.core.settings import epsilon
 from uncrumple.measures.pairing import pair
 from uncrumple.metrics.mean import BuiltinMeanMetric
-
-_EPSILON = 1e-7
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
@@ -54,7 +53,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> torch.T
     predicted_variance = y_pred.var(axis, correction=0, keepdim=True)
     together = (y_true - predicted_mean) * (y_pred - predicted_mean)
     scale = true_variance + predicted_variance + (true_mean - predicted_mean).square()
-    return (2 * together / (scale + _EPSILON)).mean(axis)
+    return (2 * together / (scale + epsilon())).mean(axis)
 
 
 class PearsonCorrelation(BuiltinMeanMetric):

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.settings import epsilon
 from uncrumple.core.variable import Variable
 from uncrumple.measures.pairing import as_tensor, pair_one_hot
 from uncrumple.metrics.metric import Metric
 
-_EPSILON = 1e-7
 _AVERAGES = ("micro", "macro", "weighted")
 
 
@@ -118,11 +118,11 @@ class FBetaScore(Metric):
     def result(self) -> torch.Tensor:
         if not self._built:
             return torch.zeros((), dtype=self._torch_dtype)
-        precision = self.true_positives / (self.true_positives + self.false_positives + _EPSILON)
-        recall = self.true_positives / (self.true_positives + self.false_negatives + _EPSILON)
-        score = precision * recall / (self.beta**2 * precision + recall + _EPSILON) * (1 + self.beta**2)
+        precision = self.true_positives / (self.true_positives + self.false_positives + epsilon())
+        recall = self.true_positives / (self.true_positives + self.false_negatives + epsilon())
+        score = precision * recall / (self.beta**2 * precision + recall + epsilon()) * (1 + self.beta**2)
         if self.average == "weighted":
-            return (score * self.intermediate_weights / (self.intermediate_weights.sum() + _EPSILON)).sum()
+            return (score * self.intermediate_weights / (self.intermediate_weights.sum() + epsilon())).sum()
         return score if self.average is None else score.mean()
 
     def get_config(self) -> dict[str, Any]:

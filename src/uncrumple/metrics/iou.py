@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from uncrumple.core.errors import explain, warn
+from uncrumple.core.settings import epsilon
 from uncrumple.measures.pairing import as_tensor
 from uncrumple.metrics.metric import Metric
-
-_EPSILON = 1e-7
 
 
 class IoU(Metric):
@@ -132,8 +131,8 @@ class IoU(Metric):
         hits = torch.stack([hits[number] for number in self.target_class_ids]).float()
         union = torch.stack([union[number] for number in self.target_class_ids]).float()
         present = union > 1e-9
-        shares = torch.where(present, hits / (union + _EPSILON), 0)
-        return shares.sum() / (present.sum() + _EPSILON)
+        shares = torch.where(present, hits / (union + epsilon()), 0)
+        return shares.sum() / (present.sum() + epsilon())
 
     def get_config(self) -> dict[str, Any]:
         own = {

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 registry.add_builtins("models", [Model], module="keras")
 
+
+def _of_utils(name: str) -> Any:
+    """Return a class that Keras offers in `utils`, and that files name."""
+    if name != "FeatureSpace":
+        return None
+    from uncrumple.models.feature_space import FeatureSpace
+
+    return FeatureSpace
+
+
+registry.add_later("utils", _of_utils)
+
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 

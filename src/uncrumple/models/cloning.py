@@ -10,6 +10,7 @@ from uncrumple.core import registry, sharing, tree
 from uncrumple.core.errors import explain, warn
 from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.symbolic import SymbolicTensor
+from uncrumple.layers.wrappers import TorchModuleWrapper
 from uncrumple.models.functional import Functional
 from uncrumple.models.model import Model
 from uncrumple.models.sequential import Sequential
@@ -46,7 +47,9 @@ def clone_model(
         shown = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
         raise TypeError(explain(f"clone_model got {shown}.", "Expected a model.", "clone_model(model)"))
     # The classes of its parts need not be registered: they are here.
-    classes = {type(part).__name__: type(part) for part in model.modules() if "_keras_module" not in vars(type(part))}
+    parts = list(model.modules())
+    classes: dict[str, Any] = {type(one).__name__: type(one) for one in parts if "_keras_module" not in vars(type(one))}
+    classes |= {one.name: one.module for one in parts if isinstance(one, TorchModuleWrapper)}
     with registry.CustomObjectScope(classes):
         made_of_layers = isinstance(model, Sequential) or model._graph is not None
         if not made_of_layers or type(model).get_config is Model.get_config:

@@ -153,7 +153,8 @@ class Link:
 
     def _is_watched(self) -> bool:
         """Return whether somebody looks at a layer or has changed what it does."""
-        return any(self._hooks) or any("forward" in part.__dict__ or "call" in part.__dict__ for part in self.parts)
+        parts = [part.__dict__ for part in self.parts]
+        return any(self._hooks) or any("forward" in one or "call" in one or "lora_enabled" in one for one in parts)
 
 
 class FusedNormalization(Link):

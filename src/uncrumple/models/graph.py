@@ -13,12 +13,13 @@ import torch
 from uncrumple.core import tree
 from uncrumple.core.dtypes import torch_dtype
 from uncrumple.core.errors import explain
+from uncrumple.core.text import Text, is_text_array, is_text_list
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.symbolic import Node, SymbolicTensor, made_by
 from uncrumple.models.fusion import Link, fuse
 from uncrumple.models.mask_order import MaskStep, steps_of_masks
-from uncrumple.models.misfit import explain_shape
+from uncrumple.models.misfit import explain_kind, explain_shape
 from uncrumple.models.steps import Slot, Step, join_steps
 
 # Past the door of `Layer`: what it checks was checked when the model was made.
@@ -178,7 +179,11 @@ class Graph:
         tensors: dict[int, Any] = {}
         for tensor in self.flat_inputs:
             is_input = isinstance(tensor.keras_history[0], InputLayer)
-            tensors[id(tensor)] = tensor if is_input else Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+            tensors[id(tensor)] = (
+                tensor
+                if is_input
+                else Input(batch_shape=tensor.shape, dtype="string" if tensor.is_text else tensor.dtype)
+            )
 
         def found(structure: Any) -> Any:
             return tree.map_structure(lambda leaf: tensors.get(id(leaf), leaf), structure)
@@ -245,6 +250,7 @@ class Graph:
         self._output_slots = [slots[id(tensor)] for tensor in self.flat_outputs]
         self._steps = join_steps(steps, self._output_slots)
         self._count = count
+        self._takes_one_text = len(self.flat_inputs) == 1 and self.flat_inputs[0].is_text
         # As in Keras, a list of one output gives that output.
         only = self.outputs[0] if isinstance(self.outputs, (list, tuple)) and len(self.outputs) == 1 else self.outputs
         self._single = isinstance(only, torch.Tensor)
@@ -256,12 +262,7 @@ class Graph:
             position = target if isinstance(target, int) else -1
         self._chain = [step[0] for step in steps] if chain and self._output_slots[0] == position else None
         self._links = fuse(self._chain) if self._chain is not None else None
-        self._expected = [
-            (tensor.shape, torch_dtype(tensor.keras_history[0]._input_dtype))
-            if isinstance(tensor.keras_history[0], InputLayer)
-            else (tensor.shape, tensor.dtype)
-            for tensor in self.flat_inputs
-        ]
+        self._expected = [(tensor.shape, _type_of(tensor)) for tensor in self.flat_inputs]
 
     def run(self, inputs: list[Any]) -> Any:
         """Run the calls on real tensors; `inputs` in the order of `flat_inputs`."""
@@ -323,7 +324,8 @@ class Graph:
                 )
             flat = [leaf for name in names for leaf in tree.flatten(inputs[name])]
         else:
-            flat = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+            listed = isinstance(inputs, (list, tuple)) and not (is_text_list(inputs) and self._takes_one_text)
+            flat = tree.flatten(inputs) if listed else [inputs]
         if any(isinstance(leaf, (int, float)) for leaf in flat):
             raise TypeError(
                 explain(
@@ -347,9 +349,17 @@ class Graph:
 
     def _fit_input(self, index: int, value: Any, name: str | None = None, samples: int | None = None) -> Any:
         shape, dtype = self._expected[index]
+        if dtype is None and (is_text_array(value) or is_text_list(value)):
+            value = Text.of(value, name or self.input_names[index])
         if not isinstance(value, torch.Tensor) or isinstance(value, SymbolicTensor):
             return value
-        if value.dtype is not dtype and not (value.is_floating_point() and dtype.is_floating_point):
+        if isinstance(value, Text) is not (dtype is None):
+            raise ValueError(explain_kind(self.name, self.input_names[index], value, name))
+        if (
+            dtype is not None
+            and value.dtype is not dtype
+            and not (value.is_floating_point() and dtype.is_floating_point)
+        ):
             mask = getattr(value, "_keras_mask", None)
             value = value.to(dtype)
             if mask is not None:
@@ -369,6 +379,14 @@ class Graph:
                 name = f"{name}['{self.input_names[index]}']"
             raise ValueError(explain_shape(self.name, self.input_names[index], shape, given, name))
         return value
+
+
+def _type_of(tensor: SymbolicTensor) -> torch.dtype | None:
+    """Return the type of an input; None for text."""
+    layer = tensor.keras_history[0]
+    if tensor.is_text:
+        return None
+    return torch_dtype(layer._input_dtype) if isinstance(layer, InputLayer) else tensor.dtype
 
 
 def _numbered(leaf: Any, numbers: dict[int, int]) -> Any:

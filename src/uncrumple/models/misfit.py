@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from uncrumple.core.errors import explain
+from uncrumple.core.text import Text
 
 
 def explain_shape(model: str, input_name: str, wanted: Any, given: tuple[int, ...], name: str | None = None) -> str:
@@ -23,6 +24,18 @@ def explain_shape(model: str, input_name: str, wanted: Any, given: tuple[int, ..
     if name is not None:
         came = f"{name} of shape {given} does not fit the input '{input_name}' of model '{model}'."
     return explain(came, f"Expected {tuple(wanted)}.", _fix(tuple(wanted), given, (name or "x").replace(" ", "_")))
+
+
+def explain_kind(model: str, input_name: str, value: Any, name: str | None = None) -> str:
+    """Return the message for text where an input takes numbers, or the other way round."""
+    shown = f"{name} of shape {tuple(value.shape)}" if name is not None else f"an array of shape {tuple(value.shape)}"
+    text = isinstance(value, Text)
+    came = f"Model '{model}' got {'text' if text else 'numbers'} for its input '{input_name}': {shown}."
+    if text:
+        return explain(came, "Expected numbers.", f"Input(..., dtype='string', name='{input_name}') for text")
+    return explain(
+        came, "Expected text.", f"Input(...) without dtype='string' for numbers, or {name or 'x'}.astype(str)"
+    )
 
 
 def _fix(wanted: tuple[int | None, ...], given: tuple[int, ...], x: str) -> str:

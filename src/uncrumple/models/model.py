@@ -19,15 +19,18 @@ from uncrumple.core import naming, own_parts, own_values, registry, sharing, tre
 from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.dtypes import dtype_policy
 from uncrumple.core.errors import explain, unknown_name, warn
+from uncrumple.core.settings import max_epochs
 from uncrumple.data.batches import EndlessEpochs, make_batches, unpack_x_y_sample_weight
 from uncrumple.layers import failures, symbolic
 from uncrumple.layers.base import Layer
+from uncrumple.layers.modes import calls, told
 from uncrumple.layers.operation import Operation
 from uncrumple.layers.shapes import symbols
-from uncrumple.layers.weights import Added, calls
+from uncrumple.layers.weights import Added
 from uncrumple.models.graph import Graph
 from uncrumple.training import checks, loop, own_steps
 from uncrumple.training.compiled import CompiledLoss, CompiledMetrics
+from uncrumple.training.shared import quiet_elsewhere
 
 
 class Model(Layer, loop.Steps):
@@ -126,17 +129,21 @@ class Model(Layer, loop.Steps):
 
     # --- calling -----------------------------------------------------------------------
 
+    _runs = False  # it is being fitted, evaluated or the like: see layers/modes.py
+    _infers = False  # after model.eval(), until model.train()
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if calls.inside:
             return super().__call__(*args, **kwargs)
         if self._seen_losses != Added.count:
             self._clear_losses()
             self.__dict__["_seen_losses"] = Added.count  # nn.Module's way to set an attribute is long
-        calls.inside = True
+        was_told = calls.told
+        calls.inside, calls.told = True, was_told or self._runs or self._infers
         try:
             return super().__call__(*args, **kwargs)
         finally:
-            calls.inside = False
+            calls.inside, calls.told = False, was_told
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Compute the outputs. A class of your own overrides it."""
@@ -162,7 +169,7 @@ class Model(Layer, loop.Steps):
 
     def _trace(self, inputs: Any) -> Any:
         """Run on symbolic inputs, so that every layer inside is built; return symbolic outputs."""
-        with symbolic.at_home():
+        with symbolic.at_home(), self._within():
             was_built, self.built = self.built, True
             try:
                 outputs = symbolic.run_on_probes(self, (inputs,), {})
@@ -180,6 +187,7 @@ class Model(Layer, loop.Steps):
         self.built = True  # layers inside are built as `call` reaches them
         if args and all(isinstance(leaf, torch.Tensor) for leaf in tree.flatten(args[0])):
             self._build_shapes = {"input_shape": tree.map_structure(lambda x: (None, *tuple(x.shape)[1:]), args[0])}
+            self._build_kinds = tree.map_structure(lambda x: x.dtype, args[0])
 
     def _pass_mask(self, inputs: Any, mask: Any, outputs: Any) -> None:
         """The layers inside have put masks on the outputs already."""
@@ -301,9 +309,16 @@ class Model(Layer, loop.Steps):
 
     def train(self, mode: bool = True) -> Any:
         """Set whether layers behave as in training, as torch's `train`; nothing is done where all do already."""
+        if mode and self._infers:
+            self._infers = False
         if all(module.training is mode for module in self.modules()):
             return self
         return super().train(mode)
+
+    def eval(self) -> Any:
+        """Let all layers infer, those that change images at random too, until `train()`; as torch's `eval`."""
+        self._infers = True
+        return self.train(False)
 
     # --- compile ---------------------------------------------------------------------------
 
@@ -493,6 +508,8 @@ class Model(Layer, loop.Steps):
             validation_batch_size=validation_batch_size,
             validation_freq=validation_freq,
         )
+        limit = max_epochs()
+        epochs = epochs if limit is None else min(epochs, limit)
         checks.warn_if_trainable_changed(self)
         x, y, sample_weight, validation_data = checks.split_for_validation(
             x, y, sample_weight, validation_data, validation_split
@@ -510,6 +527,7 @@ class Model(Layer, loop.Steps):
             validation = make_batches(*parts, batch_size=size, prefix="validation ")
         self._prepare(training, validation, learn=True)
         epochs_of_training = EndlessEpochs(training, steps_per_epoch)
+        verbose = quiet_elsewhere(verbose)
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -523,22 +541,23 @@ class Model(Layer, loop.Steps):
             )
         checks.check_monitors(self, callbacks.callbacks, validation is not None)
         try:
-            return loop.fit(
-                self,
-                epochs_of_training,
-                EndlessEpochs(validation, validation_steps) if validation is not None else None,
-                callbacks,
-                initial_epoch,
-                epochs,
-                validation_freq,
-            )
+            with told(self):
+                return loop.fit(
+                    self,
+                    epochs_of_training,
+                    EndlessEpochs(validation, validation_steps) if validation is not None else None,
+                    callbacks,
+                    initial_epoch,
+                    epochs,
+                    validation_freq,
+                )
         except Exception as error:
             failure = own_steps.explained(self, error)
             if failure is None:
                 raise
             raise failure from None
         finally:
-            self.eval()
+            self.train(False)
 
     def _prepare(self, training: Any, validation: Any = None, *, learn: bool, again: bool = True) -> None:
         """Build what is not built, look at the data, and refuse what cannot work, before anything runs."""
@@ -596,13 +615,15 @@ class Model(Layer, loop.Steps):
         batches = make_batches(x, y, sample_weight, batch_size=batch_size)
         self._prepare(batches, learn=False)
         epochs = EndlessEpochs(batches, steps)
+        verbose = quiet_elsewhere(verbose)
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=epochs.steps
             )
         learning = self.training  # a callback may ask in the midst of training
         try:
-            logs = loop.evaluate(self, epochs, callbacks)
+            with told(self):
+                logs = loop.evaluate(self, epochs, callbacks)
         except Exception as error:
             failure = own_steps.explained(self, error)
             if failure is None:
@@ -642,7 +663,8 @@ class Model(Layer, loop.Steps):
             )
         learning = self.training
         try:
-            return loop.predict(self, epochs, callbacks)
+            with told(self):
+                return loop.predict(self, epochs, callbacks)
         except Exception as error:
             failure = own_steps.explained(self, error)
             if failure is None:
@@ -671,12 +693,10 @@ class Model(Layer, loop.Steps):
         self.train(learn)
         batch = next(batches.epoch())
         try:
-            if learn:
-                loop.plan_steps(self)
-                logs = self.train_step(batch)
-            else:
-                with torch.no_grad():
-                    logs = self.test_step(batch)
+            with told(self), torch.set_grad_enabled(learn and torch.is_grad_enabled()):
+                if learn:
+                    loop.plan_steps(self)
+                logs = self.train_step(batch) if learn else self.test_step(batch)
         except Exception as error:
             failure = own_steps.explained(self, error)
             if failure is None:
@@ -727,10 +747,10 @@ class Model(Layer, loop.Steps):
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-        """Save the whole model (layers, weights, optimizer, what `compile` was given) as a `.keras` file.
+        """Save the whole model (layers, weights, optimizer, what `compile` was given) as a `.keras` or `.h5` file.
 
         Args:
-            filepath: Path that ends in `.keras`.
+            filepath: Path that ends in `.keras`, or in `.h5` for the form of Keras 2.
             overwrite: Replace a file that is there; otherwise raise.
             zipped: Must be None or True.
         """
@@ -738,17 +758,73 @@ class Model(Layer, loop.Steps):
 
         save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the weights as a `.weights.h5` file."""
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any
+    ) -> None:
+        """Save the weights as a `.weights.h5` or `.safetensors` file, or as several of at most `max_shard_size` GB."""
         from uncrumple.models.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite, **kwargs)
+        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size, **kwargs)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights that `save_weights` or Keras wrote."""
         from uncrumple.models.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write what the model computes as a program that runs without this package and without Python code.
+
+        It is written for any number of samples, and for any size of the other axes that are None.
+
+        Args:
+            filepath: Path of the file; for "torch" it ends in `.pt2`.
+            format: "torch", a program that `torch.export.load` reads, or "onnx", which needs
+                `pip install "uncrumple[onnx]"`. Keras's other formats, its default included, are refused in words.
+            verbose: Whether a line says that the file was written; None says it.
+            input_signature: What the model is called on: a list with an `InputSpec` (shape and dtype), an `Input`
+                or a tensor per argument. By default what the model was built for.
+            kwargs: For "onnx" `opset_version` (18 to 23, by default 23); for "torch" what `torch.export.export`
+                takes, such as `dynamic_shapes`.
+
+        Raises:
+            ValueError: The format or an argument is not one of these, or the model was not built.
+            RuntimeError: The model does something that the format cannot express.
+            ImportError: The packages for ONNX are not installed.
+
+        Example:
+            >>> import os, tempfile
+            >>> from uncrumple.layers import Dense, Input
+            >>> from uncrumple.models import Sequential
+            >>> model = Sequential([Input((4,)), Dense(3)])
+            >>> path = os.path.join(tempfile.mkdtemp(), "model.pt2")
+            >>> model.export(path, format="torch", verbose=False)
+            >>> torch.export.load(path).module()(torch.ones(5, 4)).shape
+            torch.Size([5, 3])
+        """
+        from uncrumple.models.exporting import export_model
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
+    def quantize(self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any) -> None:
+        """Keep the large weights of the layers as int8: a quarter of the memory, and products of whole numbers.
+
+        Args:
+            mode: "int8".
+            config: `Int8QuantizationConfig`, for quantizers of one's own.
+            filters: Which layers: a regular expression for their names, a list of these, or a function of the layer.
+            kwargs: `type_check=False` takes subclasses of Dense and the like as well.
+        """
+        from uncrumple.models.quantizing import quantize
+
+        quantize(self, mode, config, filters, **kwargs)
 
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture as JSON text, without weights."""

@@ -104,6 +104,8 @@ def _children(part: Any) -> Iterator[tuple[str, Any]]:
         if part._graph is not None or isinstance(part, Sequential):
             yield "layers", part.layers
         names |= {"layers", "optimizer"}
+    elif "layers" in vars(part):  # only models have one of their own: this is the layer's
+        names |= {"layers"}
     for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):
         try:
             value = getattr(part, name)

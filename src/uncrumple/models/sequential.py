@@ -8,6 +8,7 @@ import torch
 
 from uncrumple.core import naming, registry, tree
 from uncrumple.core.errors import explain, unknown_argument
+from uncrumple.core.text import Text, is_text_array, is_text_list
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import Input, InputLayer
 from uncrumple.layers.shapes import as_tuples
@@ -148,7 +149,8 @@ class Sequential(Model):
         inputs = self._stack[0].output
         if isinstance(layer, InputLayer):
             return
-        outputs = layer(self._graph.outputs if self._graph is not None else inputs)
+        with self._within():
+            outputs = layer(self._graph.outputs if self._graph is not None else inputs)
         if not isinstance(outputs, torch.Tensor):
             raise ValueError(
                 explain(
@@ -207,8 +209,9 @@ class Sequential(Model):
     def _begin_with(self, start: Any) -> None:
         layers = self.layers
         outputs = start
-        for layer in layers:
-            outputs = layer(outputs)
+        with self._within():
+            for layer in layers:
+                outputs = layer(outputs)
         self._stack = [start.keras_history[0], *layers]
         self._graph = Graph(start, outputs, self.name)
         self.built = True
@@ -221,6 +224,8 @@ class Sequential(Model):
                 explain(f"Sequential '{self.name}' has no layers.", "Expected at least one.", "model.add(Dense(10))")
             )
         inputs = args[0] if args else kwargs["inputs"]
+        if is_text_array(inputs) or is_text_list(inputs):
+            inputs = Text.of(inputs)
         if not isinstance(inputs, torch.Tensor):
             raise ValueError(
                 explain(
@@ -231,7 +236,9 @@ class Sequential(Model):
             )
         shape = inputs.shape if isinstance(inputs, SymbolicTensor) else (None, *tuple(inputs.shape)[1:])
         dtype = inputs.dtype if not inputs.is_floating_point() else _dtype_for(self.layers[0])
-        if not inputs.is_floating_point() and not _takes_integers(self.layers[0]):
+        if isinstance(inputs, Text) or getattr(inputs, "is_text", False):
+            dtype = "string"
+        elif not inputs.is_floating_point() and not _takes_integers(self.layers[0]):
             dtype = "float32"
         self._begin_with(Input(batch_shape=shape, dtype=dtype))
 
@@ -274,17 +281,19 @@ def _input_of(layer: Any) -> Any:
         return Input(shape=layer._input_shape_argument, dtype=_dtype_for(layer)).keras_history[0]
     if isinstance(layer, (Functional, Sequential)) and layer._graph is not None and len(layer._graph.flat_inputs) == 1:
         start = layer._graph.flat_inputs[0]
-        return Input(batch_shape=start.shape, dtype=start.dtype).keras_history[0]
+        kind = "string" if start.is_text else start.dtype
+        return Input(batch_shape=start.shape, dtype=kind).keras_history[0]
     return None
 
 
 def _takes_integers(layer: Any) -> bool:
     """Return whether a layer wants whole numbers: Embedding looks rows up by them."""
-    return type(layer).__name__ == "Embedding"
+    return type(layer).__name__ == "Embedding" or getattr(layer, "_reads", None) == "int64"
 
 
 def _dtype_for(layer: Any) -> str:
-    return "int32" if _takes_integers(layer) else "float32"
+    reads: str | None = getattr(layer, "_reads", None)
+    return reads or ("int32" if _takes_integers(layer) else "float32")
 
 
 registry.add_builtins("models", [Sequential], module="keras")

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from uncrumple.core import settings
 from uncrumple.core.errors import explain
 from uncrumple.core.promotion import standardize_dtype, torch_type
 from uncrumple.kernels import crossentropy as kernels
@@ -13,6 +14,8 @@ from uncrumple.ops.recording import group
 from uncrumple.ops.tensors import check_axis, floating, name_of, tensor, tensors
 
 operation = group("nn")
+settings.followers.append(kernels.set_epsilon)
+kernels.set_epsilon(settings.epsilon())
 # fmt: off
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "multi_hot", "one_hot",
            "sparse_categorical_crossentropy"]

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
+from uncrumple.core import settings
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.promotion import result_type, torch_type
 from uncrumple.ops.recording import group
-from uncrumple.ops.tensors import EPSILON, as_ints, axes_of, check_axis, floating, positive_axis, tensor, tensors
+from uncrumple.ops.tensors import as_ints, axes_of, check_axis, floating, positive_axis, tensor, tensors
 
 operation = group("nn")
 # fmt: off
@@ -53,7 +54,7 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
     """
     if not isinstance(order, int) or order < 1:
         raise ValueError(explain(f"normalize got order={order!r}.", "Expected a whole number, 1 or more.", "order=2"))
-    epsilon = EPSILON if epsilon is None else epsilon
+    epsilon = settings.epsilon() if epsilon is None else epsilon
     x = tensor(x)
     x = x.reshape(1) if x.ndim == 0 else x
     check_axis("normalize", axis, x.ndim)
@@ -133,7 +134,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
 def _settings(owner: str, x: torch.Tensor, axis: Any, epsilon: Any) -> tuple[tuple[int, ...], torch.dtype, float]:
     check_axis(owner, axis, x.ndim)
     axes = tuple(sorted(positive_axis(one, x.ndim) for one in as_ints(axis)))
-    return axes, torch_type(result_type(x.dtype, "float32")), EPSILON if epsilon is None else epsilon
+    return axes, torch_type(result_type(x.dtype, "float32")), settings.epsilon() if epsilon is None else epsilon
 
 
 def _shaped(part: Any, x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor | None:

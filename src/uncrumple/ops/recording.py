@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from uncrumple.core import recording
 from uncrumple.core.promotion import standardize_dtype
+from uncrumple.core.settings import image_data_format
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Written = dict[str, Callable[[Any], Any]]
@@ -95,7 +96,7 @@ class Operation:
 _PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
 # How settings are written into files, where that differs from how they may be given.
 _WRITTEN: Written = {
-    "data_format": lambda given: given or "channels_last",
+    "data_format": lambda given: given or image_data_format(),
     "padding": lambda given: given.lower() if isinstance(given, str) else given,
     "dtype": lambda given: given if given is None else standardize_dtype(given),
 }

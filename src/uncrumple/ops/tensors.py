@@ -13,9 +13,9 @@ from uncrumple.core import tree
 from uncrumple.core.dtypes import floatx
 from uncrumple.core.errors import explain
 from uncrumple.core.promotion import result_type, standardize_dtype, torch_type
+from uncrumple.core.settings import image_data_format
 
 _INT32 = range(-(2**31), 2**31)
-EPSILON = 1e-7
 
 
 def tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> torch.Tensor:
@@ -162,7 +162,7 @@ def positive_axis(axis: int, rank: int) -> int:
 
 def channels_last(data_format: str | None, owner: str) -> bool:
     """Return whether channels come last, which is the default; refuse unknown formats."""
-    name = "channels_last" if data_format is None else str(data_format).lower()
+    name = image_data_format() if data_format is None else str(data_format).lower()
     if name not in ("channels_last", "channels_first"):
         raise ValueError(
             explain(

@@ -11,7 +11,7 @@ import torch
 
 from uncrumple.core import registry
 from uncrumple.core.errors import answer_misspellings, explain, unknown_name
-from uncrumple.optimizers import schedules
+from uncrumple.optimizers import legacy, schedules
 from uncrumple.optimizers.adadelta import Adadelta
 from uncrumple.optimizers.adafactor import Adafactor
 from uncrumple.optimizers.adagrad import Adagrad
@@ -75,6 +75,7 @@ __all__ = [
     "ScheduleFreeAdamW",
     "deserialize",
     "get",
+    "legacy",
     "schedules",
     "serialize",
 ]

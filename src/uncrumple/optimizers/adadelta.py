@@ -74,11 +74,11 @@ class Adadelta(Optimizer):
         self.rho = checks.number(owner, "rho", rho, 0, 1, below=True, example=0.95)
         self.epsilon = checks.number(owner, "epsilon", epsilon, 0, example=1e-7)
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the two running means for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self.add_optimizer_variables(self._weights, ["accumulated_grad", "accumulated_delta_var"])
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:

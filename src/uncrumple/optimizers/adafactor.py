@@ -88,11 +88,11 @@ class Adafactor(Optimizer):
         self.clip_threshold = checks.number(owner, "clip_threshold", clip_threshold, 0, above=True, example=1.0)
         self.relative_step = bool(relative_step)
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep for each the means of rows and columns, and the square they give."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         for weight in self._weights:
             shape = tuple(weight.shape)
             name = getattr(weight, "name", None) or self._name_of(weight)

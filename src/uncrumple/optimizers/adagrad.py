@@ -81,11 +81,11 @@ class Adagrad(Optimizer):
         self._epsilon_outside = 0.0
         self._seen = -1  # the sum of torch's counts of writes to the sums, after a step
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the sum of squares for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         first = initializers.Constant(self.initial_accumulator_value)
         self.add_optimizer_variables(self._weights, "accumulator", initializer=first)
 

@@ -91,11 +91,11 @@ class Adam(Optimizer):
         self._fused = False
         self._steps: Tensors = []
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the running means for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self.add_optimizer_variables(self._weights, ["momentum", "velocity"])
         if self.amsgrad:
             self.add_optimizer_variables(self._weights, "velocity_hat")

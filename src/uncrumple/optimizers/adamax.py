@@ -80,11 +80,11 @@ class Adamax(Optimizer):
         self.beta_2 = checks.number(owner, "beta_2", beta_2, 0, 1, below=True, example=0.999)
         self.epsilon = checks.number(owner, "epsilon", epsilon, 0, example=1e-7)
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep a mean and a greatest size for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self.add_optimizer_variables(self._weights, ["momentum", "norm"])
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:

@@ -120,15 +120,15 @@ class Optimizer(OptimizerState):
         self._decays: list[bool] | None = None  # None: every weight decays
         self._decay_is_fused = False
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights to train, and make the state that goes with them.
 
         Args:
-            variables: The weights, such as `model.trainable_variables` or `model.parameters()`.
+            var_list: The weights, such as `model.trainable_variables` or `model.parameters()`.
         """
         if self.built:
             return
-        self._take_weights(list({id(weight): weight for weight in variables}.values()))
+        self._take_weights(list({id(weight): weight for weight in var_list}.values()))
         if self.use_ema:
             self._averages = [self._add_slot(weight, "average") for weight in self._weights]
         if self.gradient_accumulation_steps:
@@ -411,6 +411,50 @@ class Optimizer(OptimizerState):
             )
         return place, gradient
 
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return what a step makes of other values of the weights and of the optimizer's variables; both stay as they are.
+
+        Args:
+            optimizer_variables: A value for each of `variables`.
+            grads: A gradient for each weight, in the order that the optimizer was built for.
+            trainable_variables: A value for each weight.
+
+        Returns:
+            (values of the weights, values of `variables`), after the step.
+        """
+        if not self.built:
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} was applied without state, and is not built.",
+                    "Expected it to know its weights.",
+                    "optimizer.build(model.trainable_variables)",
+                )
+            )
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        own = [*weights, *self.variables]
+        values = [*trainable_variables, *optimizer_variables]
+        if len(weights) != len(trainable_variables) or len(own) != len(values):
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} got {len(trainable_variables)} weights and "
+                    f"{len(optimizer_variables)} of its own variables.",
+                    f"Expected {len(weights)} and {len(own) - len(weights)}.",
+                    "stateless_apply(optimizer.variables, grads, model.trainable_variables)",
+                )
+            )
+        kept = [_copy_of(variable) for variable in own]
+        try:
+            for variable, value in zip(own, [_copy_of(value) for value in values]):
+                _put(variable, value)
+            self.apply(list(grads), weights)
+            after = [_copy_of(variable) for variable in own]
+        finally:
+            for variable, value in zip(own, kept):
+                _put(variable, value)
+        return after[: len(weights)], after[len(weights) :]
+
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, torch.Tensor]]) -> Any:
         """Do one step with (gradient, weight) pairs; returns the number of updates made."""
         pairs = list(grads_and_vars)
@@ -500,3 +544,18 @@ class Optimizer(OptimizerState):
 
 # torch's own wrapper: it calls the registered hooks and names the step in a profile.
 _step_with_hooks: Any = torch.optim.Optimizer.profile_hook_step(Optimizer._step)
+
+
+def _copy_of(value: Any) -> torch.Tensor:
+    """Return a value as a tensor of its own; some of an optimizer's variables are plain numbers of Python."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().as_subclass(torch.Tensor)
+    return torch.tensor(value.numpy() if hasattr(value, "numpy") else value)
+
+
+@torch.no_grad()
+def _put(variable: Any, value: torch.Tensor) -> None:
+    if isinstance(variable, torch.Tensor):
+        variable.copy_(value)
+    else:
+        variable.assign(value)

@@ -98,11 +98,11 @@ class Ftrl(Optimizer):
         )
         self.beta = checks.number(owner, "beta", beta, 0, example=0.1)
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the two sums for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         first = initializers.Constant(self.initial_accumulator_value)
         self.add_optimizer_variables(self._weights, ["accumulator", "linear"], initializer=[first, "zeros"])
 

@@ -77,11 +77,11 @@ class Lion(Optimizer):
         self.beta_1 = checks.number(owner, "beta_1", beta_1, 0, 1, above=True, example=0.9)
         self.beta_2 = checks.number(owner, "beta_2", beta_2, 0, 1, below=True, example=0.99)
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep a momentum for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self.add_optimizer_variables(self._weights, "momentum")
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:

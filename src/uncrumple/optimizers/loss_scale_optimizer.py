@@ -103,11 +103,11 @@ class LossScaleOptimizer(Optimizer):
         self._good_steps = 0
         self._own_rate = 0.0
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, for itself and for the optimizer inside."""
         if self.built:
             return
-        weights = list(variables)
+        weights = list(var_list)
         self.inner_optimizer.build(weights)
         super().build(weights)
         self._share()

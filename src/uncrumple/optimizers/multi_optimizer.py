@@ -207,11 +207,11 @@ class MultiOptimizer(Optimizer):
         self._places.append([])
         return len(self._inner_optimizers) - 1
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and build each optimizer inside on its own."""
         if self.built:
             return
-        weights = list({id(weight): weight for weight in variables}.values())
+        weights = list({id(weight): weight for weight in var_list}.values())
         chosen = [self._choose(weight, place) for place, weight in enumerate(weights)]
         super().build(weights)
         for place, one in enumerate(chosen):

@@ -131,11 +131,11 @@ class Muon(Optimizer):
         self._fused = False
         self._steps: Tensors = []
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights; keep a momentum for each, and a mean square for those that follow Adam."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         for weight in self._weights:
             self._add_slot(weight, "momentum")
             if self._follows_adam(weight):

@@ -84,11 +84,11 @@ class Nadam(Optimizer):
         self.epsilon = checks.number(owner, "epsilon", epsilon, 0, example=1e-7)
         self._u_product = 1.0
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the running means for each, and one product for all."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self.add_optimizer_variables(self._weights, ["momentum", "velocity"])
         self._add_loose(HostVariable(self, "_u_product", "variable", "float32"))
 

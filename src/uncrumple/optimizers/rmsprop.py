@@ -82,11 +82,11 @@ class RMSprop(Optimizer):
         self.epsilon = checks.number(owner, "epsilon", epsilon, 0, example=1e-7)
         self.centered = bool(centered)
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the running means for each."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self.add_optimizer_variables(self._weights, "velocity")
         if self.momentum:
             self.add_optimizer_variables(self._weights, "momentum")

@@ -93,11 +93,11 @@ class ScheduleFreeAdamW(Optimizer):
         self._fused = False
         self._steps: Tensors = []
 
-    def build(self, variables: Iterable[torch.Tensor]) -> None:
+    def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep for each the fast weight, which begins as a copy, and the mean square."""
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         fast, _ = self.add_optimizer_variables(self._weights, ["momentum", "velocity"])
         with torch.no_grad():
             for slot, weight in zip(fast, self._weights):

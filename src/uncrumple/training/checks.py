@@ -17,12 +17,13 @@ from uncrumple.callbacks.monitor import MonitorCallback
 from uncrumple.core import registry, tree
 from uncrumple.core.errors import explain, warn
 from uncrumple.data.batches import ArrayBatches, check_lengths, split_tail, unpack_x_y_sample_weight
-from uncrumple.data.convert import to_tensors
+from uncrumple.data.disk import first_rows, to_arrays
 from uncrumple.training.data_checks import (
     check_embeddings,
     check_finite,
     check_gradients,
     check_weights,
+    refuse_text,
     try_out,
     warn_if_unscaled,
 )
@@ -155,11 +156,11 @@ def split_for_validation(
                 "make two data sets, and pass one as validation_data=",
             )
         )
-    x, y, sample_weight = to_tensors(x, "x"), to_tensors(y, "y"), to_tensors(sample_weight, "sample_weight")
+    x, y, sample_weight = to_arrays(x, "x", text=True), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight")
     check_lengths(x, y, sample_weight)
     # Here, where rows have the numbers that the user knows them by.
-    check_finite(x, "x", "x, y")
-    check_finite(y, "y", "x, y")
+    check_finite(first_rows(x), "x", "x, y")
+    check_finite(first_rows(y), "y", "x, y")
     train, validation = split_tail(x, y, sample_weight, share)
     return (*train, validation)
 
@@ -211,7 +212,7 @@ def check_data(model: Any, batches: Any, x_name: str = "x", y_name: str = "y", *
     x, y, sample_weight = unpack_x_y_sample_weight(batches.first())
     whole = (x, y, sample_weight)
     if isinstance(batches, ArrayBatches):
-        whole = (batches.x, batches.y, batches.sample_weight)
+        whole = first_rows((batches.x, batches.y, batches.sample_weight))
     signature = tree.map_structure(
         lambda leaf: (tuple(leaf.shape[1:]), leaf.dtype) if leaf is not None else None, (x, y, sample_weight)
     )
@@ -219,6 +220,7 @@ def check_data(model: Any, batches: Any, x_name: str = "x", y_name: str = "y", *
     key = (str(signature), id(model._compile_loss), id(model._compile_metrics))
     if key in known and not again:
         return
+    refuse_text(model, x, x_name)
     together = f"{x_name}, {y_name}" if y is not None else x_name
     check_finite(whole[0], x_name, together)
     check_finite(whole[1], y_name, together)
@@ -280,7 +282,8 @@ def _has_steps_only(model: Any) -> bool:
 def check_inputs_of(model: Any, batches: Any) -> None:
     """Compare data for `predict` with the model's inputs."""
     x = unpack_x_y_sample_weight(batches.first())[0]
+    refuse_text(model, x, "x")
     if model._graph is not None:
         model._graph.arrange(x, "x", getattr(batches, "samples", None))
     if isinstance(batches, ArrayBatches):
-        check_embeddings(model, batches.x, "x")
+        check_embeddings(model, first_rows(batches.x), "x")

@@ -7,15 +7,32 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain, warn
+from uncrumple.core.text import Text
+from uncrumple.data.convert import text_refused
 from uncrumple.layers import failures, symbolic
 from uncrumple.layers.base import Layer
 from uncrumple.layers.embedding import Embedding
+from uncrumple.layers.modes import told
 from uncrumple.training.last_layer import starts_with_scaling
 from uncrumple.training.target_checks import code
+
+
+def refuse_text(model: Any, structure: Any, name: str) -> None:
+    """Refuse text for a model in which nothing reads it."""
+    texts = [leaf for leaf in tree.flatten(structure) if isinstance(leaf, Text)]
+    if not texts:
+        return
+    if model._graph is not None:
+        reads = any(tensor.is_text for tensor in model._graph.flat_inputs)
+    else:
+        reads = any(getattr(layer, "_takes_text", False) for layer in model._flatten_layers())
+    if not reads:
+        raise ValueError(text_refused(np.asarray(texts[0].numpy()), name))
 
 
 def check_finite(structure: Any, name: str, others: str = "") -> None:
@@ -91,6 +108,7 @@ def warn_if_unscaled(model: Any, structure: Any, name: str) -> bool:
     for leaf in tree.flatten(structure):
         if (
             leaf is None
+            or isinstance(leaf, Text)
             or leaf.ndim < 2
             or (leaf.ndim == 2 and leaf.shape[1] < 64)
             or (leaf.ndim == 3 and leaf.dtype != torch.uint8)
@@ -118,7 +136,9 @@ def try_out(model: Any, x: Any) -> Any:
     Builds what is not built.
     """
     meta = _on_meta(x)
-    if not model.built and model._graph is None:
+    # From shapes alone it cannot be known what is text; the call below builds too.
+    text = any(isinstance(leaf, Text) for leaf in tree.flatten(x))
+    if not model.built and model._graph is None and not text:
         if model._build_parameters and type(model).build is not Layer.build:
             model.build(tree.map_structure(lambda leaf: (None, *tuple(leaf.shape)[1:]), x))
     with failures.no_strangers(model), _in_eval_mode(model):
@@ -146,9 +166,12 @@ class _in_eval_mode:
 
     def __enter__(self) -> None:
         self.mode, self.random_state = self.model.training, torch.get_rng_state()
-        self.model.eval()
+        self.model.train(False)
+        self.told = told(self.model)
+        self.told.__enter__()
 
     def __exit__(self, *_: Any) -> None:
+        self.told.__exit__(None, None, None)
         self.model.train(self.mode)
         torch.set_rng_state(self.random_state)
 

@@ -16,6 +16,7 @@ from uncrumple import losses as losses_room
 from uncrumple.core import own_parts, tree
 from uncrumple.core.errors import explain, warn
 from uncrumple.layers.base import Layer
+from uncrumple.layers.modes import told
 
 
 def check_first_numbers(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
@@ -128,9 +129,9 @@ def _left_as_it_is(model: Any) -> Iterator[None]:
     kept = [weight for weight in model.parameters() if not weight.requires_grad] + list(model.buffers())
     values = [one.detach().clone() for one in kept]
     random_state = torch.get_rng_state()
-    model.eval()
+    model.train(False)
     try:
-        with torch.enable_grad():
+        with told(model), torch.enable_grad():
             yield
     finally:
         for module, mode in modes:

@@ -8,6 +8,7 @@ import torch
 
 from uncrumple import activations
 from uncrumple.core import tree
+from uncrumple.layers.modes import told
 
 # Layers that hand on the numbers they get, so that the activation before them still holds.
 _PASSES_ON = ("Dropout", "Reshape", "Identity", "Permute", "RepeatVector", "GaussianNoise", "Flatten")
@@ -89,9 +90,9 @@ def _activation_by_values(model: Any, x: Any) -> str | None:
         return None
     few = tree.map_structure(lambda leaf: leaf[:8], x)
     state, mode = torch.get_rng_state(), model.training
-    model.eval()
+    model.train(False)
     try:
-        with torch.no_grad():
+        with told(model), torch.no_grad():
             out = model(few)
     except Exception:
         return None  # the model itself will say what is wrong

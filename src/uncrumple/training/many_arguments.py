@@ -15,7 +15,7 @@ from uncrumple.callbacks import CallbackList
 from uncrumple.callbacks.callback_list import _flatten
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
-from uncrumple.data.batches import ArrayBatches, make_batches, split_tail
+from uncrumple.data.batches import ArrayBatches, DiskBatches, make_batches, split_tail
 from uncrumple.training import checks
 from uncrumple.training.plan import _labels
 
@@ -100,7 +100,7 @@ class Arrays:
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, name: str = "") -> None:
         made = make_batches(x, y, sample_weight, prefix=name)
-        if not isinstance(made, ArrayBatches):
+        if not isinstance(made, ArrayBatches) or isinstance(made, DiskBatches):
             raise ValueError(
                 explain(
                     f"fit_many got a {type(x).__name__} as {name}x.",

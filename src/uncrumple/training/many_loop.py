@@ -66,7 +66,7 @@ class Run:
         if self._begins:
             self.model.train()
             self.callbacks.on_epoch_begin(epoch)
-            self.model.eval()
+            self.model.train(False)
         if self.network.plan.holds() and not self.model.stop_training and not self.callbacks.has_train_batch_hooks:
             return True
         self._go_on_alone(epoch, epochs)
@@ -80,7 +80,7 @@ class Run:
         held = None if validation is None else EndlessEpochs(validation, None)
         shim: Any = _Begun(self.callbacks, self.model, epoch, self._begins)
         loop.fit(self.model, EndlessEpochs(training, None), held, shim, epoch, epochs)
-        self.model.eval()
+        self.model.train(False)
 
     def take(self, epoch: int, values: list[list[float]]) -> None:
         """Note the metrics of epochs, from `epoch` on, and let callbacks see them."""
@@ -103,7 +103,7 @@ class Run:
         """Leave everything as `fit` leaves it."""
         self.network.leave()
         if self.model.training:
-            self.model.eval()
+            self.model.train(False)
         self.callbacks.on_train_end(self.logs)
 
 

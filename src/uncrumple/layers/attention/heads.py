@@ -115,12 +115,9 @@ class HeadsAttention(_Random):
         self._dropout_layer = Dropout(self.dropout, dtype=self._dtype_policy, seed=self.seed)
 
     def _finish(self, query: Shape, value: Shape, key: Shape) -> None:
-        """Keep what the projections were built for, and name their weights."""
+        """Keep what the projections were built for."""
         self._rank = len(query)
         self._features = {"query": query[-1], "value": value[-1], "key": key[-1]}
-        for part in self._sublayers():
-            for weight in part.weights:  # type: ignore[union-attr]
-                weight.path = f"{self.name}/{weight.path}"
 
     # --- what comes in ---------------------------------------------------------------
 

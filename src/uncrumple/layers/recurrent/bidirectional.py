@@ -119,8 +119,6 @@ class Bidirectional(Layer):
             if not part.built:
                 part.build(sequences_shape)
                 part.built = True
-                for weight in part.weights:
-                    weight.path = f"{self.name}/{weight.path}"
         self.input_spec = self.forward_layer.input_spec
         if self._first_weights:
             half = len(self._first_weights) // 2

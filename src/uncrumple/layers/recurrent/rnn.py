@@ -105,8 +105,6 @@ class RNN(Layer):
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build(step_shape)
             self.cell.built = True
-            for weight in self.cell.weights:
-                weight.path = f"{self.name}/{weight.path}"
         if type(self.input_spec) is SequenceSpec:
             self.input_spec = SequenceSpec(ndim=3, axes={-1: sequences_shape[-1]})
         if self.stateful and self._states is None:
