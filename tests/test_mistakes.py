@@ -15,6 +15,7 @@ import uncrumple as keras
 from beginners.table import MISTAKES
 from uncrumple.core.naming import reset_names
 from uncrumple.optimizers import Optimizer
+from uncrumple.training.native_epochs import PlannedEpochs
 from uncrumple.training.plan import Plan
 
 for family in ("shapes", "names", "arguments", "data", "targets", "own_layers"):
@@ -38,6 +39,13 @@ def steps(monkeypatch, tmp_path):
         taken.extend([self] * done)
         return done
 
+    run = PlannedEpochs.run
+
+    def counting_epochs(self):
+        taken.append(self)
+        return run(self)
+
+    monkeypatch.setattr(PlannedEpochs, "run", counting_epochs)
     monkeypatch.setattr(Optimizer, "_apply", counting)
     monkeypatch.setattr(Plan, "step", counting_planned)
     monkeypatch.chdir(tmp_path)

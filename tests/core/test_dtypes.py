@@ -5,6 +5,8 @@ import pytest
 import torch
 
 import uncrumple as keras
+from uncrumple.core import dtypes
+from uncrumple.core.devices import multiplies_bfloat16
 from uncrumple.core.dtypes import DTypePolicy, dtype_name, dtype_policy, floatx, get_policy, torch_dtype
 
 
@@ -88,3 +90,28 @@ def test_policies_of_every_form():
     given = DTypePolicy("float16")
     assert get_policy(given) is given
     assert get_policy({"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}).name == "mixed_float16"
+
+
+@pytest.mark.parametrize(
+    ("native", "name", "said"),
+    [
+        (True, "mixed_bfloat16", "precision: mixed_bfloat16, which this CPU multiplies natively\n"),
+        (False, "float32", "precision: float32; this CPU does not multiply bfloat16 natively\n"),
+    ],
+)
+def test_the_fastest_policy_is_chosen_and_said_once(monkeypatch, capsys, native, name, said):
+    monkeypatch.setattr(dtypes, "multiplies_bfloat16", lambda device: native)
+    dtypes._fastest_policy.cache_clear()
+    try:
+        keras.config.set_dtype_policy("auto")
+        keras.mixed_precision.set_global_policy("auto")
+        assert dtype_policy().name == name
+        assert capsys.readouterr().out == said
+    finally:
+        keras.config.set_dtype_policy(None)
+        dtypes._fastest_policy.cache_clear()
+
+
+def test_which_devices_multiply_bfloat16():
+    assert not multiplies_bfloat16(torch.device("meta"))
+    assert multiplies_bfloat16(torch.device("cpu")) is torch.cpu.get_capabilities().get("amx_bf16", False)

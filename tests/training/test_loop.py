@@ -230,14 +230,14 @@ def test_data_comes_as_it_was_given():
     seen = []
 
     def train_step(self, data):
-        seen.append(tuple(type(part) for part in data))
+        seen.append(tuple(type(part) for part in data) if isinstance(data, tuple) else type(data))
         return {"loss": 0.0}
 
     model = with_step(train_step)
     model.fit(X, Y, verbose=0)
     model.fit(X, Y, sample_weight=np.ones(20), verbose=0)
     model.fit(X, verbose=0)
-    assert seen == [(torch.Tensor,) * 2, (torch.Tensor,) * 3, (torch.Tensor,)]
+    assert seen == [(torch.Tensor,) * 2, (torch.Tensor,) * 3, torch.Tensor]
 
 
 def test_what_a_step_returns_is_what_is_logged():
@@ -380,3 +380,55 @@ def test_gradients_of_the_step_before_do_not_add_up():
     model.fit(X, Y, verbose=0, shuffle=False)
     twin.fit(X, Y, verbose=0, shuffle=False)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), twin.get_weights()))
+
+
+def test_inputs_alone_come_to_a_step_without_a_tuple():
+    seen = []
+
+    class Looks(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+        def call(self, inputs):
+            x = inputs["a"] if isinstance(inputs, dict) else inputs[0] if isinstance(inputs, (list, tuple)) else inputs
+            return x * self.scale
+
+        def train_step(self, data):
+            seen.append(("train", type(data), type(data[0]) if isinstance(data, tuple) else None))
+            loss = self(keras.utils.unpack_x_y_sample_weight(data)[0]).square().mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            return {"loss": loss}
+
+        def test_step(self, data):
+            seen.append(("test", type(data), type(data[0]) if isinstance(data, tuple) else None))
+            return {"loss": 0.0}
+
+        def predict_step(self, data):
+            seen.append(("predict", type(data), type(data[0]) if isinstance(data, tuple) else None))
+            return super().predict_step(data)
+
+    x = np.ones((4, 2), "float32")
+    for given, kind, inner in (
+        (x, torch.Tensor, None),
+        ({"a": x}, dict, None),
+        ([x, x], tuple, list),
+        (torch.utils.data.DataLoader(x, batch_size=4), torch.Tensor, None),
+    ):
+        model = Looks()
+        model.compile("sgd")
+        seen.clear()
+        model.fit(given, verbose=0)
+        model.evaluate(given, verbose=0)
+        model.predict(given, verbose=0)
+        if kind is torch.Tensor and given is x:
+            model.train_on_batch(given)
+            model.test_on_batch(given)
+        assert {part for _, *part in [(one[0], one[1:]) for one in seen] for part in part} == {(kind, inner)}
+    pair = Looks()
+    pair.compile("sgd")
+    seen.clear()
+    pair.fit(x, x, verbose=0)
+    assert seen == [("train", tuple, torch.Tensor)]

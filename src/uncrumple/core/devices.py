@@ -39,3 +39,24 @@ def device(device_name: Any) -> Iterator[torch.device]:
         ) from None
     with found:
         yield found
+
+
+def multiplies_bfloat16(where: torch.device | None = None) -> bool:
+    """Return whether a device multiplies bfloat16 natively, several times as fast as float32.
+
+    Processors do so with tiles (AMX): those that only know bfloat16 in their
+    vectors gain too little to pay for rounding. GPUs do from NVIDIA's Ampere on.
+
+    Args:
+        where: A device; by default the one that new weights are made on.
+
+    Example:
+        >>> multiplies_bfloat16(torch.device("meta"))
+        False
+    """
+    kind = (where or default_device()).type
+    if kind == "cpu":
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return False

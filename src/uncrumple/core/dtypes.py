@@ -7,11 +7,14 @@ float32 weights and computes in bfloat16.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 
+from uncrumple.core.devices import default_device, multiplies_bfloat16
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.messages import print_message
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
@@ -190,9 +193,25 @@ def dtype_policy() -> DTypePolicy:
 
 
 def set_dtype_policy(policy: str | DTypePolicy | None) -> None:
-    """Set the policy that new layers take, for example `"mixed_bfloat16"`."""
+    """Set the policy that new layers take, for example `"mixed_bfloat16"`.
+
+    Args:
+        policy: A policy or its name; None for that of `floatx()`. `"auto"` takes
+            `"mixed_bfloat16"` where the device multiplies bfloat16 natively, and
+            `"float32"` where not; it says which, once.
+    """
     global _global_policy
-    _global_policy = None if policy is None else get_policy(policy)
+    _global_policy = None if policy is None else get_policy(_fastest_policy() if policy == "auto" else policy)
+
+
+@functools.cache
+def _fastest_policy() -> str:
+    device = default_device()
+    if multiplies_bfloat16(device):
+        print_message(f"precision: mixed_bfloat16, which this {device.type.upper()} multiplies natively")
+        return "mixed_bfloat16"
+    print_message(f"precision: float32; this {device.type.upper()} does not multiply bfloat16 natively")
+    return "float32"
 
 
 def get_policy(identifier: Any) -> DTypePolicy:

@@ -222,13 +222,15 @@ def check_data(model: Any, batches: Any, x_name: str = "x", y_name: str = "y", *
         return
     refuse_text(model, x, x_name)
     together = f"{x_name}, {y_name}" if y is not None else x_name
-    check_finite(whole[0], x_name, together)
+    if not any(getattr(layer, "_fills_gaps", False) for layer in model._flatten_layers()):
+        check_finite(whole[0], x_name, together)
     check_finite(whole[1], y_name, together)
     check_finite(whole[2], "sample_weight")
     check_weights(whole[2])
     if _has_steps_only(model):
         return
     if model._graph is not None:
+        model._take_other_sizes(x)
         model._graph.arrange(x, x_name, getattr(batches, "samples", None))
     y_pred = try_out(model, x)
     check_embeddings(model, whole[0], x_name)
@@ -284,6 +286,7 @@ def check_inputs_of(model: Any, batches: Any) -> None:
     x = unpack_x_y_sample_weight(batches.first())[0]
     refuse_text(model, x, "x")
     if model._graph is not None:
+        model._take_other_sizes(x)
         model._graph.arrange(x, "x", getattr(batches, "samples", None))
     if isinstance(batches, ArrayBatches):
         check_embeddings(model, first_rows(batches.x), "x")

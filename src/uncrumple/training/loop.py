@@ -22,6 +22,7 @@ from uncrumple.core.errors import explain, warn
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
 from uncrumple.training.first_numbers import warn_of_nan
 from uncrumple.training.interrupt import Interrupt
+from uncrumple.training.native_epochs import planned_epochs
 from uncrumple.training.plan import make_plan
 from uncrumple.training.shared import SharedWork, shared_work
 from uncrumple.training.threads import thread_choice
@@ -128,12 +129,15 @@ def fit(
             hooked, each = callbacks.has_train_batch_hooks, model.steps_per_execution
             logs: Any = None
             skip, step = _steps_to_skip(model, epoch, initial_epoch), -1
-            for step, batch in enumerate(threads.watched(batches.epoch())):
+            planned = None if hooked or skip else planned_epochs(model, batches)
+            if planned is not None:
+                step = planned.run() - 1  # a small network: many steps by one native call
+            for step, batch in enumerate(threads.watched(batches.epoch()) if planned is None else ()):
                 if step < skip:
                     continue
                 if hooked and step % each == 0:
                     callbacks.on_train_batch_begin(step)
-                logs = model.train_step(batch)
+                logs = model.train_step(as_handed(batch))
                 if not isinstance(logs, dict):
                     _refuse_logs(model, "train_step", logs)
                 if hooked and (step + 1) % each == 0:
@@ -178,7 +182,7 @@ def evaluate(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> dic
     for step, batch in enumerate(batches.epoch()):
         if hooked:
             callbacks.on_test_batch_begin(step)
-        logs = model.test_step(batch)
+        logs = model.test_step(as_handed(batch))
         if not isinstance(logs, dict):
             _refuse_logs(model, "test_step", logs)
         if hooked:
@@ -202,7 +206,7 @@ def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
     for step, batch in enumerate(batches.epoch()):
         if hooked:
             callbacks.on_predict_batch_begin(step)
-        outputs = model.predict_step(batch)
+        outputs = model.predict_step(as_handed(batch))
         if outputs is None:
             _refuse_nothing(model)
         structure = outputs if structure is None else structure
@@ -222,6 +226,11 @@ def plan_steps(model: Any) -> None:
     """Write the step down for the native kernels, where it is known what it does and it is not written down yet."""
     if model._plan is None or not model._plan.holds():
         model._plan = make_plan(model)
+
+
+def as_handed(batch: tuple[Any, ...]) -> Any:
+    """Return a batch as steps get it in Keras: inputs that come alone are not in a tuple, but where they are a list."""
+    return batch[0] if len(batch) == 1 and not isinstance(batch[0], (tuple, list)) else batch
 
 
 def batch_size_of(x: Any) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,37 +20,9 @@ import torch
 from uncrumple.callbacks.callback_list import CallbackList
 from uncrumple.core.errors import explain
 from uncrumple.kernels import native
-from uncrumple.optimizers.adam import one_minus_power
+from uncrumple.training.native_epochs import ROW, Corrections, rates_of, sizes_of
 from uncrumple.training.plan import Plan
 from uncrumple.training.step_writer import StepWriter
-
-_Number, _Real = ctypes.c_int64, ctypes.c_double
-
-
-class _Fed(ctypes.Structure):
-    """`Fed` in kernels.cpp: samples, and the programs that work on batches of them. Addresses are numbers here."""
-
-    _names = (
-        "samples batch features x y rows x_batch y_batch whole_program last_program whole_length last_length totals"
-    )
-    _fields_ = [(name, _Number) for name in _names.split()]
-
-
-class _Training(ctypes.Structure):
-    """`Training` in kernels.cpp: one of the networks."""
-
-    _fields_ = [
-        *[(name, _Number) for name in ("first", "last", "done")],
-        ("learned", _Fed),
-        ("held", _Fed),
-        *[(name, _Number) for name in ("order", "random", "dropouts", "dropout_count", "settings", "corrections")],
-        ("rate", _Real),
-        ("decay", _Real),
-        *[(name, _Number) for name in ("rates", "log", "failed")],
-    ]
-
-
-_ROW = np.dtype(_Training)
 
 # --- torch's random numbers ------------------------------------------------------------------
 
@@ -105,29 +76,6 @@ def _drawn(state: np.ndarray, count: int) -> tuple[list[int], int]:
     return order.tolist(), int(seed[0])
 
 
-# --- Adam's corrections -------------------------------------------------------------------------
-
-
-class _Corrections:
-    """sqrt(1 - beta_2^t) and 1 - beta_1^t for each update t, as `Plan` computes them, for all networks with these betas."""
-
-    def __init__(self, beta_1: float, beta_2: float) -> None:
-        self._betas = beta_1, beta_2
-        self._values = np.ones((1, 2))
-
-    def up_to(self, update: int) -> np.ndarray:
-        beta_1, beta_2 = self._betas
-        known = len(self._values)
-        if update >= known:
-            wanted = range(known, max(update + 1, 2 * known))
-            more = [
-                (math.sqrt(one_minus_power(beta_2, t, torch.float32)), one_minus_power(beta_1, t, torch.float32))
-                for t in wanted
-            ]
-            self._values = np.concatenate([self._values, more])
-        return self._values
-
-
 # --- the networks ----------------------------------------------------------------------------------
 
 
@@ -175,7 +123,7 @@ class Network:
         self.random = state_of(random_state)
         self.totals = np.zeros(4, np.float32)
         self._kept: list[Any] = []
-        self.row = np.zeros(1, _ROW)
+        self.row = np.zeros(1, ROW)
         row = self.row[0]
         self._dropped: dict[int, tuple[Any, np.ndarray]] = {}
         row["learned"], row["dropouts"], row["dropout_count"] = self._fed(learned, batch_size)
@@ -206,7 +154,7 @@ class Network:
     def _fed(self, samples: Samples, batch_size: int) -> tuple[Any, int, int]:
         fields = self._batches(samples, batch_size, self.totals)
         numbers: dict[int, list[tuple[int, ...]]] = {0: [], 1: []}
-        for which, size in _sizes(samples.count, batch_size):
+        for which, size in sizes_of(samples.count, batch_size):
             sized = self.plan._sized.get(size) or self.plan._write(size)
             operations = type(sized.operations).from_buffer_copy(sized.operations)
             for number, argument in sized.inputs:
@@ -241,7 +189,7 @@ class Network:
         totals = torch.from_numpy(self.totals[2:])
         fields = self._batches(samples, batch_size, self.totals[2:])
         stages = [stage._replace(dropout=None) for stage in self.plan.stages]
-        for which, size in _sizes(samples.count, batch_size):
+        for which, size in sizes_of(samples.count, batch_size):
             writer = StepWriter(size, stages)
             for index in range(len(stages)):
                 writer.forward(index)
@@ -261,16 +209,6 @@ class Network:
         settings.epsilon = optimizer.epsilon
         row["decay"] = optimizer.weight_decay or 0.0
 
-    def rates(self, steps: int) -> np.ndarray:
-        """Return the learning rate of each of the next steps, as a schedule says them."""
-        optimizer = self.model.optimizer
-        before, rates = optimizer._iterations, np.empty(steps)
-        for step in range(steps):
-            optimizer._iterations = before + step
-            rates[step] = optimizer._current_rate()
-        optimizer._iterations = before
-        return rates
-
     def leave(self) -> None:
         """Leave metrics and generators as a fit of its own would."""
         samples = self.learned if self.held is None else self.held
@@ -280,12 +218,6 @@ class Network:
             metric.count_in(samples.count)
         for generator, state in self._dropped.values():
             generator.set_state(torchs_state(state))
-
-
-def _sizes(samples: int, batch_size: int) -> list[tuple[int, int]]:
-    """Return the sizes of batches that there are: (0, whole ones), (1, the last one)."""
-    found = [(0, batch_size)] if samples >= batch_size else []
-    return found + ([(1, samples % batch_size)] if samples % batch_size else [])
 
 
 class Crew:
@@ -299,7 +231,7 @@ class Crew:
     def __init__(self, networks: list[Network], most_epochs: int) -> None:
         self.networks = networks
         self._log = np.zeros((len(networks), most_epochs, 4), np.float32)
-        self._corrections: dict[tuple[float, float], _Corrections] = {}
+        self._corrections: dict[tuple[float, float], Corrections] = {}
         self._rates: dict[int, np.ndarray] = {}
         self._pace = 0.0  # seconds per step of one network
         for number, network in enumerate(networks):
@@ -309,7 +241,7 @@ class Crew:
     def _gather(self) -> None:
         """Put the fields of all networks side by side, as the kernel reads them."""
         rows = [network.row for network in self.networks]
-        self._rows = np.frombuffer(bytearray().join(row.tobytes() for row in rows), _ROW)
+        self._rows = np.frombuffer(bytearray().join(row.tobytes() for row in rows), ROW)
         self._places = [int((row["log"][0] - self._log.ctypes.data) // self._log[0].nbytes) for row in rows]
         self._steps = np.array([network.steps for network in self.networks])
         counts = [(one.learned.count, 1 if one.held is None else one.held.count) for one in self.networks]
@@ -340,13 +272,13 @@ class Crew:
         places = {}
         for pair in set(betas):
             if pair not in self._corrections:
-                self._corrections[pair] = _Corrections(*pair)
+                self._corrections[pair] = Corrections(*pair)
             places[pair] = self._corrections[pair].up_to(last).ctypes.data
         rows["corrections"] = [places[pair] for pair in betas]
         self._rates = {}
         for place, optimizer in enumerate(optimizers):
             if optimizer._schedule is not None:
-                self._rates[place] = self.networks[place].rates(epochs * self.networks[place].steps)
+                self._rates[place] = rates_of(optimizer, epochs * self.networks[place].steps)
                 rows["rates"][place] = self._rates[place].ctypes.data
         self._epochs = epochs
         self._done = np.zeros(len(self.networks), np.int64)

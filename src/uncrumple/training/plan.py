@@ -190,6 +190,7 @@ class Plan:
         self._counters = [model._loss_tracker, *([self._accuracy] if self._accuracy is not None else [])]
         self._counter_places = [metric.total.data_ptr() for metric in self._counters]
         self._sized: dict[int, _Sized] = {}
+        self.epochs: Any = None  # what `native_epochs.py` keeps
 
     def __reduce__(self) -> Any:
         return _nothing, ()  # a copy of the model makes a plan of its own

@@ -172,15 +172,16 @@ struct Training {
     int64_t first, last;  // the steps to do now, counted over all these epochs
     int64_t done;         // updates made before these epochs
     Fed learned, held;    // what it learns from, and what it is tried on after each epoch
-    int64_t* order;       // null: no shuffling
-    Twister* random;
+    int64_t* order;        // null: no shuffling
+    Twister* random;       // null: the order is there already, and so are the seeds
+    const int64_t* seeds;  // of each step's dropouts
     const Dropped* dropouts;
     int64_t dropout_count;
     double* settings;           // those of Adam in the programs: rate first, keep fifth
     const double* corrections;  // of Adam: two per number of the update
     double rate, decay;
     const double* rates;  // one per step of these epochs; null: `rate` for all
-    float* log;           // four per epoch: the totals of what it learned from, and of what it is tried on
+    float* log;  // null, or four per epoch: the totals of what it learned from, and of what it is tried on
     int64_t failed;
 };
 
@@ -1655,7 +1656,8 @@ typedef uint8_t VB __attribute__((vector_size(LANES)));
 enum { NOWHERE = 255 };  // nothing of this window came through: cut off by relu, or dropped
 
 // The greatest of each window of `tall` x `wide` pixels, channel by channel; windows lie side by side, and what is left
-// over at the ends is not looked at. x (samples, height, width, channels); `where` gets the place in the window.
+// over at the ends is not looked at. x (samples, height, width, channels); `where` gets the place in the window, or is
+// null.
 template <typename Number>
 int pool(int threads, Size samples, Size height, Size width, Size channels, Size tall, Size wide, int relu, Size seed,
          Size dropped, double scale, const Number* x, Number* out, uint8_t* where) {
@@ -1672,12 +1674,16 @@ int pool(int threads, Size samples, Size height, Size width, Size channels, Size
                     const Number* corner = top + column * wide * channels + n;
                     V best = get(corner, left);
                     VI place = {};
-                    for (Size k = 1; k < tall * wide; k++) {
-                        V other = get(corner + (k / wide * width + k % wide) * channels, left);
-                        VI take = (other > best) | (other != other);  // NaN is greater than all, as in torch
-                        best = take ? other : best;
-                        place = take ? VI{} + int32_t(k) : place;
-                    }
+                    int32_t k = 0;
+                    const Number* line = corner;
+                    for (Size y = 0; y < tall; y++, line += width * channels)
+                        for (Size across = y ? 0 : 1; across < wide; across++) {
+                            V other = get(line + across * channels, left);
+                            k++;
+                            VI take = (other > best) | (other != other);  // NaN is greater than all, as in torch
+                            best = take ? other : best;
+                            place = take ? VI{} + k : place;
+                        }
                     if (relu) {
                         VI cut = best <= 0.0f;
                         best = cut ? V{} : best;
@@ -1689,6 +1695,7 @@ int pool(int threads, Size samples, Size height, Size width, Size channels, Size
                         place = gone ? VI{} + int32_t(NOWHERE) : place;
                     }
                     put(out + target, best, left);
+                    if (!where) continue;
                     VB bytes = __builtin_convertvector(place, VB);
                     std::memcpy(where + target, &bytes, size_t(smaller(left, LANES)));
                 }
@@ -1717,8 +1724,11 @@ int pool_backward(int threads, Size samples, Size height, Size width, Size chann
                     std::memcpy(&bytes, where + source, size_t(smaller(left, LANES)));
                     VI place = __builtin_convertvector(bytes, VI);
                     V d = get(dy + source, left) * factor;
-                    for (Size k = 0; k < tall * wide; k++)
-                        put(corner + (k / wide * width + k % wide) * channels, place == int32_t(k) ? d : V{}, left);
+                    int32_t k = 0;
+                    Number* line = corner;
+                    for (Size inside = 0; inside < tall; inside++, line += width * channels)
+                        for (Size across = 0; across < wide; across++, k++)
+                            put(line + across * channels, place == k ? d : V{}, left);
                     put(sum + n, get(sum + n, left) + (place == int32_t(NOWHERE) ? V{} : d), left);
                 }
             // What no window covers.
@@ -2073,7 +2083,7 @@ int train_one(const Training& one) {
     Size steps = (learned.samples + learned.batch - 1) / learned.batch;
     for (Size step = one.first; step < one.last; step++) {
         Size epoch = step / steps, place = step % steps;
-        if (place == 0) {
+        if (place == 0 && one.random) {
             learned.totals[0] = learned.totals[1] = 0;
             if (one.order) one.random->shuffle(learned.samples, one.order);
         }
@@ -2081,7 +2091,7 @@ int train_one(const Training& one) {
         Operation* program = learned.programs[which];
         for (Size n = 0; n < one.dropout_count; n++) {
             const Dropped& dropout = one.dropouts[n];
-            Size seed = dropout.random->seed();
+            Size seed = dropout.random ? dropout.random->seed() : one.seeds[step * one.dropout_count + n];
             for (int64_t operation : dropout.operations[which]) program[operation].sizes[2] = seed;
         }
         const double* correction = one.corrections + 2 * (one.done + step + 1);
@@ -2090,7 +2100,7 @@ int train_one(const Training& one) {
         one.settings[4] = 1.0 - one.decay * rate;
         int failed = run(1, program, learned.lengths[which]);
         if (failed) return failed;
-        if (place < steps - 1) continue;
+        if (place < steps - 1 || !one.log) continue;
         float* log = one.log + 4 * epoch;
         std::memcpy(log, learned.totals, 8);
         if (!one.held.samples) continue;
