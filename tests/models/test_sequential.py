@@ -254,3 +254,55 @@ def test_a_model_without_weights():
     assert model.evaluate(X, 2 * X, verbose=0) == 0.0
     with pytest.warns(keras.UncrumpleWarning, match="has no weights to train"):
         assert model.fit(X, X, verbose=0).history["loss"][0] > 0
+
+
+# --- sizes other than those of the first call: in Keras a model that was given no shape takes what its layers take ----
+
+
+def test_a_model_built_by_a_call_takes_other_sizes():
+    model = keras.Sequential([layers.Dense(4), layers.Conv1D(2, 3, padding="same")])
+    assert model(np.ones((2, 5, 3))).shape == (2, 5, 2) and model.input_shape == (None, 5, 3)
+    weights = model.get_weights()
+    assert model(np.ones((3, 7, 3))).shape == (3, 7, 2) and model.input_shape == (None, None, 3)
+    assert model.predict(np.ones((3, 9, 3)), verbose=0).shape == (3, 9, 2)
+    assert all((a == b).all() for a, b in zip(weights, model.get_weights()))
+    assert model.output_shape == (None, None, 2) and model.layers[1].output.shape == (None, None, 2)
+    assert [layer.name for layer in keras.Sequential.from_config(model.get_config()).layers] == [
+        layer.name for layer in model.layers
+    ]
+
+
+def test_a_model_built_for_a_shape_keeps_it():
+    model = keras.Sequential([layers.Input((5, 3)), layers.Dense(4)])
+    with pytest.raises(ValueError, match="axis 1 from 7 to 5"):
+        model(np.ones((2, 7, 3)))
+
+
+def test_sizes_that_the_layers_do_not_take_are_refused_as_before():
+    model = keras.Sequential([layers.Flatten(), layers.Dense(4)])
+    model(np.ones((2, 5, 3)))
+    for wrong in ((2, 7, 3), (2, 5, 4)):
+        with pytest.raises(ValueError, match="Expected \\(None, 5, 3\\)"):
+            model(np.ones(wrong))
+    assert model(np.ones((2, 5, 3))).shape == (2, 4) and model.input_shape == (None, 5, 3)
+    assert model.layers[0].output.shape == (None, 15)
+
+
+@pytest.mark.parametrize("length", [None, 5])
+def test_within_a_layer_that_knows_no_length(length):
+    class Block(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(4)])
+
+        def call(self, inputs):
+            return self.inner(inputs) + inputs
+
+    inputs = layers.Input((length, 4))
+    model = keras.Model(inputs, Block()(inputs))
+    model.compile("sgd", "mse")
+    x = np.ones((6, 5, 4), "float32")
+    assert sorted(model.fit(x, x, validation_split=0.5, verbose=0).history) == ["loss", "val_loss"]
+    assert model.count_params() == 4 * 8 + 8 + 8 * 4 + 4
+    if length is None:
+        assert model(np.ones((1, 9, 4))).shape == (1, 9, 4)

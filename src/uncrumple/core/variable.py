@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import threading
 from typing import Any
 
@@ -32,7 +33,7 @@ class Variable(torch.nn.Parameter):
 
     Args:
         initializer: The initial value (tensor, array, number), or a function
-            of (shape, dtype) that returns it.
+            of (shape, dtype) that returns it, or the name of an initializer.
         shape: Needed only with a function.
         dtype: Type to keep; None means the value's own type (float64 becomes `floatx()`).
         trainable: Whether training may change it.
@@ -55,6 +56,9 @@ class Variable(torch.nn.Parameter):
         name: str | None = None,
         **_: Any,
     ) -> Variable:
+        if isinstance(initializer, str):
+            # A room above this one, so it is opened only when somebody calls an initializer by its name.
+            initializer = importlib.import_module("uncrumple.initializers").get(initializer)
         if callable(initializer) and not isinstance(initializer, torch.Tensor):
             if shape is None:
                 raise ValueError(

@@ -162,6 +162,9 @@ class Model(Layer, loop.Steps):
                     tensor._keras_mask = one
         return self._graph.run(given)
 
+    def _take_other_sizes(self, inputs: Any) -> None:
+        """Make ready for inputs of other sizes than at the first call: see `Sequential`."""
+
     def build(self, input_shape: Any) -> None:
         """Make all weights for inputs of this shape, by running `call` without data."""
         if self._graph is None:
@@ -691,7 +694,7 @@ class Model(Layer, loop.Steps):
         self.reset_metrics()
         learning = self.training
         self.train(learn)
-        batch = next(batches.epoch())
+        batch = loop.as_handed(next(batches.epoch()))
         try:
             with told(self), torch.set_grad_enabled(learn and torch.is_grad_enabled()):
                 if learn:

@@ -206,7 +206,7 @@ class Sequential(Model):
             )
         self._begin_with(Input(batch_shape=shape, dtype=_dtype_for(self.layers[0])))
 
-    def _begin_with(self, start: Any) -> None:
+    def _begin_with(self, start: Any, anew: bool = False) -> None:
         layers = self.layers
         outputs = start
         with self._within():
@@ -216,7 +216,8 @@ class Sequential(Model):
         self._graph = Graph(start, outputs, self.name)
         self.built = True
         self._build_shapes = {"input_shape": start.shape}
-        self._count()
+        if not anew:
+            self._count()
 
     def _build_for(self, args: Any, kwargs: Any) -> None:
         if not self.layers:
@@ -241,12 +242,43 @@ class Sequential(Model):
         elif not inputs.is_floating_point() and not _takes_integers(self.layers[0]):
             dtype = "float32"
         self._begin_with(Input(batch_shape=shape, dtype=dtype))
+        self._from_call = True
+
+    # It was built for what it was called on first, not for a shape that somebody asked for.
+    _from_call = False
+
+    def _take_other_sizes(self, inputs: Any) -> None:
+        """Let the axes be of any size on which these inputs differ from those of the first call.
+
+        As in Keras, where a model that was given no shape takes every shape that its layers take. Nothing changes
+        where they do not.
+        """
+        if not self._from_call or self._graph is None or not isinstance(inputs, torch.Tensor):
+            return
+        start, shape = self._graph.flat_inputs[0], inputs.shape
+        if len(shape) != len(start.shape):
+            return
+        wider = tuple(size if size == other else None for size, other in zip(start.shape, shape))
+        if wider == start.shape:
+            return
+        calls, mine = [(layer, list(layer._nodes)) for layer in self.layers], set(self._graph.nodes)
+        for layer, nodes in calls:
+            if nodes and nodes[-1] in mine:
+                layer._nodes.pop()  # its call for the shape of before
+        name, dtype = start.keras_history[0].name, "string" if start.is_text else start.dtype
+        try:
+            self._begin_with(Input(batch_shape=wider, dtype=dtype, name=name), anew=True)
+        except Exception:
+            for layer, nodes in calls:
+                layer._nodes[:] = nodes
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if self._graph is None:
             raise ValueError(
                 explain(f"Sequential '{self.name}' has no layers.", "Expected at least one.", "model.add(Dense(10))")
             )
+        if self._from_call:
+            self._take_other_sizes(inputs)
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
