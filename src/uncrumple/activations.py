@@ -507,7 +507,7 @@ def sparsemax(x: Any, axis: int = -1) -> torch.Tensor:
     rank_shape = [1] * x.dim()
     rank_shape[axis] = -1
     rank = torch.arange(1, x.shape[axis] + 1, dtype=x.dtype, device=x.device).reshape(rank_shape)
-    kept = (ordered * rank > total).sum(dim=axis, keepdim=True)
+    kept = (ordered * rank > total).sum(dim=axis, keepdim=True).clamp(min=1)  # none where a row holds no numbers
     tau = total.gather(axis, kept - 1) / kept
     return (x - tau).clamp(min=0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from uncrumple import ops, random
+from uncrumple import activations, ops, random
 from uncrumple.core.seeds import set_random_seed
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
@@ -180,6 +180,67 @@ def test_one_blur_for_each_direction():
     out = ops.image.gaussian_blur(dot, (1, 5), (1.0, 9.0))[0, :, :, 0]
     assert (out.sum(0) > 0).tolist() == [False, True, True, True, True, True, False]
     assert (out.sum(1) > 0).sum() == 1
+
+
+# --- what random calls showed (tests/parity/fuzz/compare_ops.py) ---------------------------
+
+
+@pytest.mark.parametrize("name", ["sum", "max", "amin", "all", "nansum", "logsumexp", "cumsum", "squeeze"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_single_number_counts_as_one_axis(name, axis):
+    """As with NumPy and torch."""
+    assert getattr(ops, name)(torch.tensor(1.0), axis=axis).shape == ()
+    with pytest.raises(ValueError, match="axis=1"):
+        getattr(ops, name)(torch.tensor(1.0), axis=1)
+
+
+@pytest.mark.parametrize("name", ["quantile", "nanquantile", "percentile", "nanpercentile"])
+def test_quantiles_of_a_single_number(name):
+    assert getattr(ops, name)(2.5, 0.3).item() == 2.5
+    assert getattr(ops, name)(2.5, [0.3, 0.4], keepdims=True).tolist() == [2.5, 2.5]
+    with pytest.raises(ValueError, match="axis=0"):
+        getattr(ops, name)(2.5, 0.3, axis=0)
+    assert ops.median(2.5).item() == ops.nanmedian(2.5).item() == 2.5
+
+
+def test_extremes_of_tensors_without_numbers():
+    """They are refused only where an axis that is reduced is empty."""
+    x = torch.zeros(2, 0)
+    assert ops.max(x, axis=0).shape == ops.amin(x, axis=(0,)).shape == (0,)
+    for axis in (None, 1, (0, 1)):
+        with pytest.raises(ValueError, match="without numbers"):
+            ops.amax(x, axis=axis)
+    assert ops.max(torch.tensor(2.0), axis=0, keepdims=True, initial=5.0).shape == ()
+
+
+def test_sums_of_int8_by_letters_are_int32():
+    assert ops.einsum("ab->", torch.ones(2, 2, dtype=torch.int8)).dtype is torch.int32
+
+
+@pytest.mark.parametrize("sizes", [(2, 5), (3, 4), (5, 2), (4, 3), (3, 3)])
+def test_correlate_of_a_short_and_a_long_one(sizes):
+    a, b = (np.random.default_rng(place).normal(size=size) for place, size in enumerate(sizes))
+    np.testing.assert_allclose(ops.correlate(a, b, "same").numpy(), np.correlate(a, b, "same"), rtol=1e-5)
+
+
+@pytest.mark.parametrize("function", [ops.sparsemax, activations.sparsemax])
+def test_sparsemax_of_what_is_no_number(function):
+    out = function(torch.tensor([[torch.nan, 1.0], [-torch.inf, 0.3], [0.5, 0.5]]))
+    assert out[0].isnan().any() and out[1].tolist() == [0.0, 1.0] and out[2].tolist() == [0.5, 0.5]
+    assert ops.sparsemax(torch.zeros(2, 0)).shape == (2, 0)
+
+
+def test_moments_of_infinite_numbers():
+    mean, variance = ops.moments(torch.tensor([-torch.inf, 3.0]), 0)
+    assert mean.item() == -torch.inf and variance.isnan()
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_a_single_number_keeps_its_type_when_divided(kind):
+    one = torch.tensor(3.0, dtype=kind)
+    for function in (ops.divide, ops.true_divide):
+        assert function(one, 2.0).dtype is function(2, one).dtype is kind
+        assert function(one, 2.0).item() == 1.5
 
 
 # --- what the definitions say ------------------------------------------------------------

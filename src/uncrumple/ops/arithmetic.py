@@ -16,6 +16,7 @@ from uncrumple.ops.tensors import (
     name_of,
     promoted,
     shapes_in_words,
+    tensor,
     tensors,
 )
 
@@ -27,7 +28,7 @@ __all__ = ["add", "arctan2", "divide", "divide_no_nan", "floor_divide", "fmax", 
 # fmt: on
 
 
-def apply(owner: str, function: Callable[..., torch.Tensor], xs: list[torch.Tensor]) -> torch.Tensor:
+def apply(owner: str, function: Callable[..., torch.Tensor], xs: list[Any]) -> torch.Tensor:
     """Return `function(*xs)`; shapes that do not broadcast are said in words."""
     try:
         return function(*xs)
@@ -48,6 +49,16 @@ def apply(owner: str, function: Callable[..., torch.Tensor], xs: list[torch.Tens
 def _of_tensors(owner: str, function: Callable[..., torch.Tensor], *xs: Any) -> torch.Tensor:
     """Apply a function that promotes by itself."""
     return apply(owner, function, tensors(*xs))
+
+
+def _quotient(owner: str, x1: Any, x2: Any) -> torch.Tensor:
+    """Divide; a Python number takes the type of a tensor, even of one that holds a single number."""
+    numbers = [type(x) in (int, float) for x in (x1, x2)]
+    if numbers in ([True, False], [False, True]):
+        other = tensor(x2 if numbers[0] else x1)
+        pair = [x1, other] if numbers[0] else [other, x2]
+        return apply(owner, torch.divide, pair)
+    return _of_tensors(owner, torch.divide, x1, x2)
 
 
 def _of_promoted(owner: str, function: Callable[..., torch.Tensor], *xs: Any) -> torch.Tensor:
@@ -96,13 +107,13 @@ def multiply(x1: Any, x2: Any) -> torch.Tensor:
 @operation(2)
 def divide(x1: Any, x2: Any) -> torch.Tensor:
     """Return x1 / x2, as a float."""
-    return _of_tensors("divide", torch.divide, x1, x2)
+    return _quotient("divide", x1, x2)
 
 
 @operation(2)
 def true_divide(x1: Any, x2: Any) -> torch.Tensor:
     """Return x1 / x2, as a float."""
-    return _of_tensors("true_divide", torch.divide, x1, x2)
+    return _quotient("true_divide", x1, x2)
 
 
 @operation(2)

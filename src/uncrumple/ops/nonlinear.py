@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from uncrumple.core.errors import explain, warn
 from uncrumple.ops.recording import group
-from uncrumple.ops.tensors import check_axis, tensor
+from uncrumple.ops.tensors import check_axis, floating, tensor
 
 operation = group("nn")
 # fmt: off
@@ -226,7 +226,9 @@ def sparsemax(x: Any, axis: int = -1) -> torch.Tensor:
     x = tensor(x)
     check_axis("sparsemax", axis, x.ndim)
     ordered = torch.sort(x, dim=axis, descending=True).values.movedim(axis, -1)
+    if 0 in x.shape:
+        return floating(x).clone()
     count = torch.arange(1, ordered.shape[-1] + 1, device=x.device, dtype=x.dtype)
     above = (ordered.cumsum(-1) - 1) / count
-    support = (ordered > above).sum(-1, keepdim=True)
+    support = (ordered > above).sum(-1, keepdim=True).clamp(min=1)  # none where a row holds no numbers
     return (x - above.gather(-1, support - 1).movedim(-1, axis)).clamp(min=0)

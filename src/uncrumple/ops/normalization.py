@@ -36,7 +36,9 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
     x = tensor(x)
     check_axis("moments", axes, x.ndim)
     compute = x.float() if x.dtype in (torch.float16, torch.bfloat16) else floating(x)
-    variance, mean = torch.var_mean(compute, dim=axes_of(axes), keepdim=keepdims, correction=0)
+    # Not with torch.var_mean, whose mean of infinite numbers is none.
+    variance = torch.var(compute, dim=axes_of(axes), keepdim=keepdims, correction=0)
+    mean = torch.mean(compute, dim=axes_of(axes), keepdim=keepdims)
     if x.dtype is torch.float16:
         limits = torch.finfo(torch.float16)
         mean, variance = (one.clamp(limits.min, limits.max) for one in (mean, variance))

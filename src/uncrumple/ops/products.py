@@ -175,9 +175,9 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> torch.Tensor:
     xs = tensors(*operands)
     _check_letters(subscripts, xs)
     kinds = {x.dtype for x in xs}
-    if kinds == {torch.int8}:
-        return torch.einsum(subscripts, *(x.int() for x in xs))
     kind = torch_type(result_type(*kinds)) if len(kinds) > 1 else xs[0].dtype
+    if kinds == {torch.int8}:
+        return torch.einsum(subscripts, *(x.int() for x in xs)).int()  # torch sums whole numbers of one tensor as int64
     return torch.einsum(subscripts, *(x.to(kind) for x in xs))
 
 

@@ -106,7 +106,7 @@ def nanstd(x: Any, axis: Any = None, keepdims: bool = False) -> torch.Tensor:
 def _extreme(owner: str, x: Any, axis: Any, keepdims: bool, initial: Any) -> torch.Tensor:
     x, axis = _start(owner, x, axis)
     largest = owner == "max"
-    if 0 in x.shape and initial is None:
+    if initial is None and 0 in (x.shape if axis is None else [x.shape[one] for one in as_ints(axis) if x.ndim]):
         raise ValueError(
             explain(
                 f"{owner} got a tensor of shape {tuple(x.shape)}, without numbers.",
@@ -118,7 +118,7 @@ def _extreme(owner: str, x: Any, axis: Any, keepdims: bool, initial: Any) -> tor
     if initial is None:
         return x if axis == () else reduce(x, dim=() if axis is None else axis, keepdim=keepdims)
     start = tensor(initial, x.dtype).to(x.device)
-    if axis == ():
+    if axis == () or x.ndim == 0:
         return torch.maximum(x, start) if largest else torch.minimum(x, start)
     # One more number along the axes, so that there is one where there was none.
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)

@@ -96,7 +96,7 @@ def squeeze(x: Any, axis: Any = None) -> torch.Tensor:
         return torch.squeeze(x)
     check_axis("squeeze", axis, x.ndim)
     for one in as_ints(axis):
-        if x.shape[one] != 1:
+        if x.ndim and x.shape[one] != 1:
             raise ValueError(
                 explain(
                     f"squeeze got axis={axis} and a tensor of shape {tuple(x.shape)}.",

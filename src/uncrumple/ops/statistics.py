@@ -24,8 +24,10 @@ __all__ = ["average", "bincount", "corrcoef", "correlate", "diff", "digitize", "
 
 def _quantile(function: Callable[..., torch.Tensor], x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
     x, q = tensors(x, q)
-    check_axis(function.__name__, axis, x.ndim)
+    check_axis(function.__name__, axis, x.ndim, single=False)
     kind, compute = torch_type(float_type(x.dtype)), torch_type(result_type(x.dtype, "float32"))
+    if x.ndim == 0 and axis is None:
+        return function(x.to(compute), q.to(compute), interpolation=method).to(kind)
     rank = x.ndim
     axes = tuple(range(rank)) if axis is None else tuple(positive_axis(one, rank) for one in as_ints(axis))
     # The axes go to the end as one, since torch takes one.
@@ -166,7 +168,8 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> torch.Tensor:
     long, short = builtins.max(x1.shape[0], x2.shape[0]), builtins.min(x1.shape[0], x2.shape[0])
     if mode == "valid":
         return full[short - 1 : long]
-    start = (full.shape[0] - long) // 2
+    # Of an uneven rest, NumPy leaves out one more where the longer one ends: at the end if that is the first.
+    start = (full.shape[0] - long + (x1.shape[0] < x2.shape[0])) // 2
     return full[start : start + long]
 
 

@@ -148,10 +148,11 @@ def axes_of(axis: Any) -> Any:
     return tuple(axis) if isinstance(axis, (list, tuple)) else axis
 
 
-def check_axis(owner: str, axis: Any, rank: int) -> None:
-    """Refuse an axis that a tensor of `rank` axes does not have."""
+def check_axis(owner: str, axis: Any, rank: int, single: bool = True) -> None:
+    """Refuse an axis that a tensor of `rank` axes does not have; a `single` number has one, as with NumPy and torch."""
+    most = max(rank, 1) if single else rank
     for one in axis if isinstance(axis, (list, tuple)) else (axis,):
-        if one is not None and not -rank <= one < rank:
+        if one is not None and not -most <= one < most:
             expected = f"Expected {-rank} <= axis < {rank}: the tensor has {rank} {'axis' if rank == 1 else 'axes'}."
             raise ValueError(explain(f"{owner} got axis={axis}.", expected, "axis=-1, for the last one"))
 

@@ -293,6 +293,42 @@ class Recipe:
         return "\n".join(lines)
 
 
+def registered(k: Any, drawn: Recipe) -> Any:
+    """Return a subclassed model that can be saved: its config is the label, and the rest is drawn again."""
+
+    class OfItsOwn(_model_class(k)):  # type: ignore[misc]
+        def get_config(self) -> dict[str, Any]:
+            return {"label": drawn.label}
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            return cls(drawn.network)
+
+        def get_build_config(self) -> dict[str, Any]:
+            return {"label": drawn.label}  # with an empty one, Keras does not build
+
+        def build_from_config(self, config: dict[str, Any]) -> None:
+            given = drawn.x if not isinstance(drawn.x, (list, dict)) else list(drawn.x)
+            self([torch.as_tensor(one) for one in given] if isinstance(given, list) else torch.as_tensor(given))
+
+    return OfItsOwn(drawn.network)
+
+
+def without_lost_settings(drawn: Recipe) -> Recipe:
+    """Return the recipe without settings of losses and metrics that Keras leaves out of its files."""
+    import keras
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, Part) and value.room in ("losses", "metrics"):
+            config = value.make(keras).get_config()
+            return Part(value.room, value.name, {key: one for key, one in value.settings.items() if key in config})
+        if isinstance(value, list):
+            return [kept(each) for each in value]
+        return {key: kept(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+    return dataclasses.replace(drawn, compiled=kept(drawn.compiled))
+
+
 def _shape_of(value: Any) -> Any:
     """Return a structure with a word on each array in place of the array."""
     if hasattr(value, "dtype"):

@@ -1,4 +1,4 @@
-"""A few of the random models that `make fuzz` compares, and what the comparison itself owes.
+"""A few of the random models, files, stacks and calls that `make fuzz` compares, and what the comparison itself owes.
 
 The rule by which numbers agree stands in compare_models.py. Where Keras 3.15.1
 on torch is wrong, the models leave it out, or the comparison puts it right:
@@ -14,9 +14,14 @@ on torch is wrong, the models leave it out, or the comparison puts it right:
 - settings of losses that Keras does not write into its files, such as the delta of Huber.
 """
 
+import compare_files
+import compare_ops
+import compare_preprocessing
 import numpy as np
 import pytest
+import torch
 from compare_models import compare, differences, smaller
+from random_ops import NAMES, Call, Tensor, call
 from random_recipes import recipe
 from recipes import Network, Part, Recipe, Step
 
@@ -33,6 +38,75 @@ def test_random_models_agree(number):
     if verdict.result == "refused":
         pytest.skip(str(verdict.differences[0]))
     assert verdict.result.startswith("agrees"), f"{drawn.code()}\n{verdict.differences}"
+
+
+# Small ones, written by each library; one of them subclassed.
+JOURNEYS = (1, 2, 3, 8)
+
+
+@pytest.mark.parametrize("number", JOURNEYS)
+def test_random_files_agree(number):
+    drawn = compare_files.journey(1, number)
+    verdict = compare_files.compare(drawn)
+    if verdict.result == "refused":
+        pytest.skip(str(verdict.differences[0]))
+    assert verdict.result == "agrees", f"{drawn.code()}\n{verdict.differences}"
+
+
+def test_random_stacks_that_prepare_data_agree():
+    verdicts = {
+        number: compare_preprocessing.compare(compare_preprocessing.drawn(0, number), number) for number in range(4)
+    }
+    assert [number for number, verdict in verdicts.items() if verdict.result == "differs"] == []
+    assert sum(verdict.result == "agrees" for verdict in verdicts.values()) > 2
+
+
+def test_random_calls_agree():
+    verdicts = {number: compare_ops.compare(call(0, number)) for number in range(600)}
+    wrong = [(call(0, number), str(v.theirs), str(v.ours)) for number, v in verdicts.items() if v.result == "differs"]
+    assert wrong == []
+    assert sum(verdict.result == "agrees" for verdict in verdicts.values()) > 520
+    assert len({call(0, number).name for number in range(600)}) > 0.8 * len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda out: out * 1.01, "value"),
+        (lambda out: out[None], "shape"),
+        (lambda out: out.double(), "dtype"),
+        (lambda out: 1 / 0, "refused here"),
+    ],
+)
+def test_a_wrong_function_is_found(change, what, monkeypatch):
+    asked = Call("add", [Tensor(np.ones((2, 3)), "float32"), 2], {})
+    assert compare_ops.compare(asked).result == "agrees"
+    right = uncrumple.ops.add
+    monkeypatch.setattr(uncrumple.ops, "add", lambda x1, x2: change(right(x1, x2)))
+    verdict = compare_ops.compare(asked)
+    assert (verdict.result, verdict.what) == ("differs", what)
+
+
+def test_numpy_says_who_is_right():
+    x = Tensor(np.arange(6.0).reshape(2, 3), "float32")
+    verdict = compare_ops.compare(Call("pad", [x, 1], {"mode": "symmetric"}))
+    assert verdict.result == "right as NumPy"
+    assert torch.equal(verdict.ours.value, torch.from_numpy(np.pad(x.values, 1, mode="symmetric")).float())
+
+
+def test_a_file_that_is_read_wrongly_is_found(monkeypatch):
+    asked = compare_files.journey(1, JOURNEYS[1])
+    load = compare_files.load
+
+    def wrong(k, file, asked):
+        model = load(k, file, asked)
+        if k is uncrumple:
+            model.set_weights([weight * 1.02 for weight in model.get_weights()])
+        return model
+
+    monkeypatch.setattr(compare_files, "load", wrong)
+    verdict = compare_files.compare(asked)
+    assert verdict.result == "differs" and verdict.differences[0].where.startswith("opened")
 
 
 def test_the_same_seed_gives_the_same_model():
