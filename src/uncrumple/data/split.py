@@ -2,18 +2,23 @@
 
 The training part is learnt from, the validation part decides when to stop,
 and the test part is looked at once, at the end. A class has the same share in
-each, as exactly as whole rows allow.
+each, as exactly as whole rows (or whole groups of them) allow. Rows with a
+time are divided by it: what is tested comes after what is learnt from.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 
 from uncrumple.core.errors import UncrumpleWarning, explain
+from uncrumple.data.dealing import by_group, by_time, checked
+from uncrumple.data.seal import Seal
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    how: str = ""
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.train, self.validation, self.test))
@@ -48,6 +54,7 @@ class Split:
         """
         named = zip(("training", "validation", "test"), self)
         text = " · ".join(f"{name} {len(rows):,}" for name, rows in named if len(rows)) + " rows"
+        text += self.how
         if y is None:
             return text
         labels = np.asarray(y).reshape(-1)
@@ -61,18 +68,132 @@ class Split:
         return f"{text}; class shares within {100 * max(gaps):.1f} points of the whole"
 
 
+class Parts:
+    """Data in three parts of the same kind: what `split(data)` returns.
+
+    The test part is sealed: each time `test` is asked for is a use, and uses
+    are counted. A score on rows that were looked at before is optimistic: what
+    was chosen by it, was chosen by these rows.
+
+    Args:
+        data: A `Table`, `Images`, `Text` or `Series`.
+        rows: Which rows are in which part.
+        folder: Where uses are counted across programs; None counts them in this one.
+
+    Attributes:
+        data: The undivided data.
+        rows: The `Split`.
+
+    Example:
+        >>> from uncrumple.data import Table
+        >>> parts = split(Table({"x": np.arange(100) % 7, "y": ["no", "yes"] * 50}, target="y"))
+        >>> len(parts.train), parts.test_uses
+        (70, 0)
+        >>> test = parts.test
+        >>> len(test), parts.test_uses
+        (15, 1)
+    """
+
+    def __init__(self, data: Any, rows: Split, folder: str | os.PathLike[str] | None = None) -> None:
+        self.data, self.rows = data, rows
+        self._seal = Seal(folder)
+        self._fingerprint: str | None = None
+
+    @property
+    def train(self) -> Any:
+        """The part to learn from."""
+        return self.data.take(self.rows.train)
+
+    @property
+    def validation(self) -> Any:
+        """The part that decides when to stop, and between models."""
+        return self.data.take(self.rows.validation)
+
+    @property
+    def test(self) -> Any:
+        """The part to be judged by. Asking for it is a use, which is counted."""
+        self._seal.use(self.fingerprint)
+        return self.peek("test")
+
+    def peek(self, part: str) -> Any:
+        """Return a part without counting a use: for checks of the data, which choose no model."""
+        return self.data.take(getattr(self.rows, part))
+
+    @property
+    def test_uses(self) -> int:
+        """How often the test part was asked for; with a folder, by all programs that counted there."""
+        return self._seal.uses(self.fingerprint)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the uses of the test part are counted under: the same for the same rows and answers."""
+        if self._fingerprint is None:
+            self._fingerprint = self.peek("test").fingerprint if len(self.rows.test) else "none"
+        return self._fingerprint
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of rows of each part by its name."""
+        return self.rows.sizes
+
+    def in_words(self) -> str:
+        """Return the sizes, how evenly the classes are spread, and what else was heeded."""
+        return self.rows.in_words(self.data.y if self.data.task == "classification" else None)
+
+    def __repr__(self) -> str:
+        return f"<Parts of {self.data.name}: {self.in_words()}>"
+
+
+@overload
 def split(
     y: int | Sequence | np.ndarray,
+    validation: float = ...,
+    test: float = ...,
+    seed: int = ...,
+    stratify: bool | None = ...,
+    test_rows: np.ndarray | None = ...,
+    *,
+    groups: Any = ...,
+    times: Any = ...,
+    ends: Any = ...,
+    folder: None = ...,
+) -> Split: ...
+
+
+@overload
+def split(
+    y: Any,
+    validation: float = ...,
+    test: float = ...,
+    seed: int = ...,
+    stratify: bool | None = ...,
+    test_rows: np.ndarray | None = ...,
+    *,
+    groups: Any = ...,
+    times: Any = ...,
+    ends: Any = ...,
+    folder: str | os.PathLike[str] | None = ...,
+) -> Any: ...
+
+
+def split(
+    y: Any,
     validation: float = 0.15,
     test: float = 0.15,
     seed: int = 0,
     stratify: bool | None = None,
     test_rows: np.ndarray | None = None,
-) -> Split:
-    """Divide rows at random, the same way for the same seed.
+    *,
+    groups: Any = None,
+    times: Any = None,
+    ends: Any = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Any:
+    """Divide rows at random, the same way for the same seed; by group or by time where these are given.
 
     Args:
-        y: The answers, one per row; or the number of rows.
+        y: The answers, one per row; or the number of rows; or a `Table`, `Images`, `Text` or
+            `Series`, which brings its classes, groups and times.
         validation: The share of rows for validation, 0 <= validation < 1. With `test_rows`, the
             share of the rows that are left.
         test: The share of rows for testing, 0 <= test < 1; not used with `test_rows`.
@@ -80,6 +201,17 @@ def split(
         stratify: Whether each class gets its exact share of every part. By default yes if `y`
             holds whole numbers, strings or booleans, and no otherwise.
         test_rows: The rows that are the test part already, as with MNIST.
+        groups: What each row belongs to, such as a patient: no group is in two parts. Classes are
+            then spread as evenly as whole groups allow.
+        times: When each row was: the oldest rows are the training part, the latest the test part,
+            and rows of one time stay together. Nothing is drawn at random.
+        ends: With `times`: when the answer of each row was known. Rows whose answer was known only
+            after the next part begins are in no part.
+        folder: With a `Table` or the like: where the uses of the test part are counted across
+            programs, in the file `test_uses.json`.
+
+    Returns:
+        A `Split` of row numbers; for a `Table` or the like, `Parts`.
 
     Raises:
         ValueError: A share is out of range, a part would be empty, or `y` holds no classes.
@@ -92,11 +224,56 @@ def split(
         >>> sorted(np.array([0, 0, 0, 0, 1, 1, 1, 1])[test].tolist())
         [0, 1]
     """
+    if hasattr(y, "take") and hasattr(y, "raw"):
+        classes = y.task == "classification"
+        made = _rows_of_parts(
+            y.y if classes and stratify is not False else len(y),
+            validation,
+            test,
+            seed,
+            stratify if classes else None,
+            test_rows,
+            y.groups if groups is None else groups,
+            # A time that was given for a language or a series orders it; groups say more where both are there.
+            y.times if times is None and (y.groups if groups is None else groups) is None else times,
+            y.ends if ends is None else ends,
+        )
+        return Parts(y, made, folder)
+    if folder is not None:
+        raise ValueError(
+            explain(
+                f"split got a {type(y).__name__}, and folder={str(folder)!r}.",
+                "Expected a Table, Images, Text or Series: the uses of their test part are counted.",
+                "leave out folder",
+            )
+        )
+    return _rows_of_parts(y, validation, test, seed, stratify, test_rows, groups, times, ends)
+
+
+def _rows_of_parts(
+    y: Any,
+    validation: float,
+    test: float,
+    seed: int,
+    stratify: bool | None,
+    test_rows: np.ndarray | None,
+    groups: Any,
+    times: Any,
+    ends: Any,
+) -> Split:
     rows, labels = _rows_and_labels(y, stratify)
     _check_share("validation", validation)
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise ValueError(
             explain(f"split got seed={seed!r}.", "Expected a whole number from 0 to 2**32 - 1.", "split(y, seed=0)")
+        )
+    groups, times, ends = checked(groups, rows, "groups"), checked(times, rows, "times"), checked(ends, rows, "ends")
+    if sum(given is not None for given in (groups, times, test_rows)) > 1:
+        given = [
+            name for name, it in (("groups", groups), ("times", times), ("test_rows", test_rows)) if it is not None
+        ]
+        raise ValueError(
+            explain(f"split got {' and '.join(given)}.", "Expected one of them.", f"split(y, {given[0]}={given[0]})")
         )
     random = np.random.default_rng(int(seed))
     if test_rows is None:
@@ -126,13 +303,23 @@ def split(
                 "split(y, validation=0.15, test=0.15)",
             )
         )
-    groups = [left] if labels is None else [left[labels[left] == kind] for kind in np.unique(labels[left])]
-    groups = [random.permutation(group) for group in groups]
-    sizes = np.array([len(group) for group in groups])
+    shares = (1 - validation - test, validation, test)
+    if times is not None:
+        return _by_time(times, ends, shares)
+    if groups is not None:
+        part = by_group(groups, labels, shares, random)
+        first, second, third = (random.permutation(np.flatnonzero(part == number)) for number in range(3))
+        made = Split(first, second, third, f"; {len(np.unique(groups)):,} groups, none in two parts")
+        if labels is not None:
+            _warn_of_absent_classes(made, labels)
+        return made
+    classes = [left] if labels is None else [left[labels[left] == kind] for kind in np.unique(labels[left])]
+    classes = [random.permutation(group) for group in classes]
+    sizes = np.array([len(group) for group in classes])
     for_test = _apportion(sizes, tested)
     for_validation = _apportion(sizes - for_test, validated)
     parts: list[list[np.ndarray]] = [[], [], []]
-    for group, first, second in zip(groups, for_test, for_validation):
+    for group, first, second in zip(classes, for_test, for_validation):
         parts[2].append(group[:first])
         parts[1].append(group[first : first + second])
         parts[0].append(group[first + second :])
@@ -141,6 +328,22 @@ def split(
     if labels is not None:
         _warn_of_absent_classes(made, labels)
     return made
+
+
+def _by_time(times: np.ndarray, ends: np.ndarray | None, shares: tuple[float, float, float]) -> Split:
+    train, validation, test = by_time(times, ends, shares)
+    for name, part, share in zip(("training", "validation", "test"), (train, validation, test), shares):
+        if share > 0 and not len(part):
+            raise ValueError(
+                explain(
+                    f"split got times with too few different values: no row is left for the {name} part.",
+                    "Expected times that tell at least three parts apart.",
+                    "split(y) without times, or a larger share",
+                )
+            )
+    left_out = len(times) - len(train) - len(validation) - len(test)
+    said = f", {left_out:,} rows at the borders in no part" if left_out else ""
+    return Split(train, validation, test, f"; in the order of time{said}")
 
 
 def _apportion(sizes: np.ndarray, wanted: int) -> np.ndarray:

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from uncrumple import layers
+from uncrumple.data.kinds import Preparation, RawData
 from uncrumple.data.named import Dataset
 from uncrumple.data.scale import Scaler
-from uncrumple.models import Sequential
+from uncrumple.experiment.raw_networks import joined, network_behind, raw_recipe
+from uncrumple.experiment.recipe import Recipe
+from uncrumple.models import Model, Sequential
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Args:
-        epochs: At most this many.
-        batch_size: Samples per step.
-        learning_rate: The highest; it falls to 0 along half a cosine if `decays`.
-        patience: Epochs without a lower validation loss after which training stops early.
-        decays: Whether the learning rate falls over all epochs.
-        threads: How many cores compute; None for all. A step of a small network is over before
-            a second core has joined in, and waiting for one that is busy costs far more.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    patience: int
-    decays: bool = False
-    threads: int | None = None
-
-    def changed(self, **given: Any) -> Recipe:
-        """Return the recipe with what is not None replaced."""
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
-
-
-def recipe_for(dataset: Dataset, training_rows: int) -> Recipe:
+def recipe_for(dataset: Dataset | RawData, training_rows: int) -> Recipe:
     """Return the recipe for a data set: small data take many epochs, large data few."""
+    if isinstance(dataset, RawData):
+        return raw_recipe(dataset, training_rows)
     if training_rows > 20_000:
         return Recipe(epochs=5, batch_size=64, learning_rate=3e-3, patience=2, decays=True)
     if dataset.is_images:
@@ -46,7 +24,7 @@ def recipe_for(dataset: Dataset, training_rows: int) -> Recipe:
     return Recipe(epochs=300, batch_size=16, learning_rate=3e-3, patience=25, threads=1)
 
 
-def network_for(dataset: Dataset, scaler: Scaler) -> Sequential:
+def network_for(dataset: Dataset | RawData, scaler: Scaler | Preparation) -> Model:
     """Return a network for a data set, not yet compiled.
 
     The first layer scales with the statistics that `scaler` holds, so a saved
@@ -54,9 +32,14 @@ def network_for(dataset: Dataset, scaler: Scaler) -> Sequential:
     larger ones with a stride of 2 in the first layer; tables two dense layers.
 
     Args:
-        dataset: What is learned.
-        scaler: Fitted on the training rows.
+        dataset: What is learned: a named data set; or a `Table`, `Images`, `Text` or `Series`,
+            whose network takes raw rows.
+        scaler: Fitted on the training rows; for raw rows, their preparation.
     """
+    if isinstance(dataset, RawData):
+        assert isinstance(scaler, Preparation)
+        return joined(scaler, network_behind(dataset, scaler))
+    assert isinstance(scaler, Scaler)
     model = Sequential(name=f"{dataset.name.replace('-', '_')}_network")
     model.add(layers.Input(dataset.input_shape))
     model.add(_scaling(scaler))
@@ -88,8 +71,10 @@ def _scaling(scaler: Scaler) -> Any:
     return layers.Normalization(mean=scaler.mean_, variance=scaler.variance_)
 
 
-def loss_and_metric(dataset: Dataset) -> tuple[str, str]:
+def loss_and_metric(dataset: Dataset | RawData) -> tuple[str, str]:
     """Return the names of the loss and of the score that is shown while training."""
     if dataset.task == "regression":
         return "mean_squared_error", "mae"
+    if dataset.task == "language":
+        return "sparse_categorical_crossentropy", "accuracy"
     return ("binary_crossentropy" if len(dataset.class_names) == 2 else "sparse_categorical_crossentropy"), "accuracy"

@@ -14,10 +14,12 @@ import torch
 from uncrumple import callbacks, optimizers
 from uncrumple.core.errors import explain
 from uncrumple.core.seeds import set_random_seed
+from uncrumple.data.kinds import Preparation, RawData
 from uncrumple.data.named import Dataset
 from uncrumple.data.scale import Scaler
-from uncrumple.data.split import Split, split
+from uncrumple.data.split import Parts, Split, split
 from uncrumple.experiment.networks import Recipe, loss_and_metric
+from uncrumple.experiment.raw_networks import behind, forget
 from uncrumple.judge import (
     Comparison,
     Confusion,
@@ -43,31 +45,53 @@ class Prepared:
     """A data set with its parts and the statistics of its training part.
 
     Args:
-        dataset: The data.
+        dataset: The data: a named data set, or a `Table`, `Images`, `Text` or `Series`.
         parts: Row numbers of the training, validation and test parts.
-        scaler: Fitted on the training part alone.
+        scaler: Fitted on the training part alone; `"none"` for raw rows.
         seed: What the parts were drawn with.
+        preparation: For raw rows, the layer that was fitted on the training part alone.
+        sealed: For raw rows, the parts, whose test part counts its uses.
     """
 
-    dataset: Dataset
+    dataset: Any
     parts: Split
     scaler: Scaler
     seed: int
+    preparation: Preparation | None = None
+    sealed: Parts | None = None
 
-    def rows(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return x and y of `"train"`, `"validation"` or `"test"`."""
+    def rows(self, part: str) -> tuple[Any, Any]:
+        """Return x and y of `"train"`, `"validation"` or `"test"`; of raw rows the test part counts a use."""
+        if self.sealed is not None:
+            chosen = getattr(self.sealed, part)
+            return chosen.raw, chosen.y
         index = getattr(self.parts, part)
         return self.dataset.x[index], self.dataset.y[index]
 
 
-def prepare(dataset: Dataset, *, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> Prepared:
-    """Split a data set (stratified by class) and fit the scaling on its training part.
+def prepare(
+    dataset: Dataset | RawData, *, validation: float = 0.15, test: float = 0.15, seed: int = 0, folder: Any = None
+) -> Prepared:
+    """Split a data set (stratified by class, or by group or time) and fit the scaling on its training part.
 
     Args:
-        dataset: What `uncrumple.data.named.load` returned.
+        dataset: What `uncrumple.data.named.load` returned; or a `Table`, `Images`, `Text` or `Series`.
         validation, test: Shares of the rows; a test part fixed by the data's authors is kept.
         seed: The same seed gives the same parts.
+        folder: For raw rows: where uses of the test part are counted across programs.
     """
+    if isinstance(dataset, RawData):
+        if dataset.y is None:
+            raise ValueError(
+                explain(
+                    f"The {dataset.kind} '{dataset.name}' has no answers.",
+                    "Expected what is to be predicted.",
+                    "Table(path, target='price')",
+                )
+            )
+        sealed = split(dataset, validation, test, seed, folder=folder)
+        preparation = dataset.preparation(sealed.rows.train)
+        return Prepared(dataset, sealed.rows, Scaler("none"), seed, preparation, sealed)
     if not np.isfinite(dataset.x).all():
         row = int(np.argwhere(~np.isfinite(dataset.x))[0][0])
         raise ValueError(
@@ -121,13 +145,19 @@ def train(model: Any, prepared: Prepared, recipe: Recipe, *, verbose: Any = "aut
     """
     set_random_seed(prepared.seed)
     x, y = prepared.rows("train")
+    held_back = prepared.rows("validation")
+    whole, cut = model, behind(model) if prepared.preparation is not None else None
+    if cut is not None:  # what does not change from epoch to epoch is done once
+        preparation, model = cut
+        x, held_back = preparation.prepare(x), (preparation.prepare(held_back[0]), held_back[1])
     rate: Any = recipe.learning_rate
     if recipe.decays:
-        steps = recipe.epochs * -(-len(x) // recipe.batch_size)
+        steps = recipe.epochs * -(-len(y) // recipe.batch_size)
         rate = optimizers.schedules.CosineDecay(recipe.learning_rate, decay_steps=steps)
     loss, metric = loss_and_metric(prepared.dataset)
     model.compile(optimizers.Adam(rate), loss, metrics=[metric])
-    stop = callbacks.EarlyStopping(monitor="val_loss", patience=recipe.patience, restore_best_weights=True)
+    watched = "val_loss" if len(held_back[1]) else "loss"
+    stop = callbacks.EarlyStopping(monitor=watched, patience=recipe.patience, restore_best_weights=True)
     start = time.perf_counter()
     with _threads(recipe.threads):
         history = model.fit(
@@ -135,15 +165,18 @@ def train(model: Any, prepared: Prepared, recipe: Recipe, *, verbose: Any = "aut
             y,
             batch_size=recipe.batch_size,
             epochs=recipe.epochs,
-            validation_data=prepared.rows("validation"),
+            validation_data=held_back if len(held_back[1]) else None,
             validation_batch_size=512,
             callbacks=[stop],
             verbose=verbose,
         )
     seconds = time.perf_counter() - start
-    losses = history.history.get("val_loss", [])
+    losses = history.history.get(watched, [])
     best = int(np.argmin(losses)) + 1 if losses else 0
-    return Trained(model, history.history, best, seconds, recipe, len(losses) < recipe.epochs)
+    if cut is not None:  # the weights are the same; what is saved takes raw rows, and may be trained on
+        forget(model)
+        whole.compile(model.optimizer, loss, metrics=[metric])
+    return Trained(whole, history.history, best, seconds, recipe, len(losses) < recipe.epochs)
 
 
 @contextlib.contextmanager
@@ -180,9 +213,10 @@ class Judged:
     mistakes: list[Mistake] = field(default_factory=list)
 
 
-def ask(model: Any, dataset: Dataset, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float]:
+def ask(model: Any, dataset: Any, x: Any) -> tuple[np.ndarray, np.ndarray | None, float]:
     """Return the network's answers, its probabilities (or None), and the milliseconds per row."""
-    outputs, milliseconds = measure_answers(lambda rows: model.predict(rows, batch_size=256, verbose=0), x)
+    rows = np.arange(len(next(iter(x.values()))) if isinstance(x, dict) else len(x))  # a dict of columns has no rows
+    outputs, milliseconds = measure_answers(lambda _: model.predict(x, batch_size=256, verbose=0), rows)
     if dataset.task == "regression":
         return outputs.reshape(-1), None, milliseconds
     probabilities = class_probabilities(outputs)
@@ -209,7 +243,12 @@ def judge(
     """
     judged, milliseconds = test(trained.model, prepared)
     x_train, y_train = prepared.rows("train")
-    x_test, _ = prepared.rows("test")
+    if prepared.sealed is not None and prepared.preparation is not None:
+        # The classical models get what the network gets; and it is the same look at the test part.
+        x_train = prepared.preparation.matrix(x_train)
+        x_test = prepared.preparation.matrix(prepared.sealed.peek("test").raw)
+    else:
+        x_test, _ = prepared.rows("test")
     answers = {NETWORK: judged.answers}
     costs = {
         NETWORK: Cost(
@@ -241,6 +280,15 @@ def judge(
 def test(model: Any, prepared: Prepared) -> tuple[Judged, float]:
     """Return what the test part says about a network alone, and its milliseconds per row."""
     dataset = prepared.dataset
+    if dataset.task == "language" or np.ndim(dataset.y) > 1:
+        asked = "language" if dataset.task == "language" else f"{np.shape(dataset.y)[1]} answers per row"
+        raise ValueError(
+            explain(
+                f"test got a network of {asked}.",
+                "Expected one class or one number per row.",
+                "model.evaluate(parts.test.raw, parts.test.y)",
+            )
+        )
     x, y = prepared.rows("test")
     answers, probabilities, milliseconds = ask(model, dataset, x)
     if probabilities is None:

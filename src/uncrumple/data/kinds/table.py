@@ -1,0 +1,321 @@
+"""`Table`: rows with columns of numbers, words, dates and texts, and gaps among them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.shapes import in_words
+from uncrumple.data.kinds import columns as kinds_of
+from uncrumple.data.kinds.base import RawData, answers_of
+from uncrumple.data.kinds.columns import Column, as_numbers, as_words, date_order, days, is_missing, plain, recognised
+from uncrumple.data.kinds.delimited import missing_file, read_delimited
+from uncrumple.data.kinds.prepare_table import TablePreparation, fitted
+
+_PARQUET = (".parquet", ".pq")
+
+
+class Table(RawData):
+    """The rows of a CSV or Parquet file, of a data frame, or of a dict of columns.
+
+    Each column is recognised as numbers, categories, dates or texts. Columns
+    that number the rows, or hold one value, or hold almost as many different
+    words as rows are left out, and `notes` says so. Rows without an answer are
+    left out, too.
+
+    Args:
+        source: A path (.csv, .tsv, .txt, .parquet), a data frame, or a dict of columns.
+        target: The column to be predicted; None for rows without answers.
+        groups: A column that says what belongs together, such as a patient. No input.
+        time: A column that says when each row was: a date or a number. No input.
+        task: `"classification"` or `"regression"`; None tells by the target: words, booleans and up to
+            20 different whole numbers are classes.
+        class_names: Names for the classes, if the target holds whole numbers from 0.
+        leave_out: Columns that are no inputs.
+        numbers, categories, dates, texts: Columns that are to be read as such, whatever they look like.
+        delimiter: What stands between the fields of a CSV file; None finds out.
+        encoding: Of a CSV file; None takes what its first bytes say, else UTF-8.
+        name: What the data is called; None takes the file's name.
+
+    Attributes:
+        columns: The inputs: `Column(name, kind)`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, or a column is not there.
+        ImportError: The file is Parquet, and pyarrow is not installed.
+
+    Example:
+        >>> table = Table({"rooms": [2, 3, None, 4], "town": ["Bern", "Rome", "Rome", "Bern"],
+        ...                "rent": [900.5, 1200.0, 1100.0, 1500.0]}, target="rent")
+        >>> table.shape_in_words(), table.task
+        ('(4, 2): samples, columns', 'regression')
+        >>> table.matrix(table.preparation()).shape
+        (4, 4)
+    """
+
+    kind = "table"
+
+    def __init__(
+        self,
+        source: Any,
+        target: str | None = None,
+        *,
+        groups: str | None = None,
+        time: str | None = None,
+        task: str | None = None,
+        class_names: Sequence[str] | None = None,
+        leave_out: Sequence[str] = (),
+        numbers: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        dates: Sequence[str] = (),
+        texts: Sequence[str] = (),
+        delimiter: str | None = None,
+        encoding: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        found = read_columns(source, delimiter, encoding)
+        wanted = {
+            column: kind
+            for kind, given in (("number", numbers), ("category", categories), ("date", dates), ("text", texts))
+            for column in given
+        }
+        for column in (*[one for one in (target, groups, time) if one is not None], *leave_out, *wanted):
+            if column not in found:
+                raise ValueError(unknown_name("column", str(column), found))
+        notes: list[str] = []
+        if target is not None:
+            found = _with_answers(found, target, notes)
+        rows = len(next(iter(found.values())))
+        y: np.ndarray | None = None
+        names: tuple[str, ...] = ()
+        answered: str | None = None
+        if target is not None and rows:
+            values = found[target]
+            asked = as_numbers(values)
+            y, answered, names = answers_of(as_words(values) if asked is None else asked, task, class_names, "Table")
+        self.columns: tuple[Column, ...] = ()
+        self._columns: dict[str, np.ndarray] = {}
+        chosen = []
+        for column, values in found.items():
+            if column in (target, groups, time) or column in leave_out:
+                continue
+            recognition, note = recognised(column, values, wanted.get(column))
+            notes += [note] if note else []
+            if recognition is not None:
+                chosen.append(recognition)
+                self._columns[column] = _of_kind(values, recognition.kind)
+        if not chosen:
+            raise ValueError(
+                explain(
+                    "Table found no column to learn from. " + " ".join(notes[:4]),
+                    "Expected at least one besides the target.",
+                    "numbers=['...'] or categories=['...'] keeps a column, whatever it looks like",
+                )
+            )
+        self.columns = tuple(chosen)
+        super().__init__(
+            name=name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else "table"),
+            target=target or "",
+            task=answered,
+            y=y,
+            class_names=names,
+            groups=None if groups is None else as_words(found[groups]).astype(str),
+            times=None if time is None else _times(found[time], time),
+            notes=notes,
+        )
+
+    @property
+    def raw(self) -> dict[str, np.ndarray]:
+        """The columns: float64 with NaN for numbers, `str` with "" where nothing is for the rest."""
+        return dict(self._columns)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), len(self.columns))
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    def shape_in_words(self) -> str:
+        return in_words(self.shape).replace("features", "columns")
+
+    def _take_raw(self, rows: np.ndarray) -> None:
+        self._columns = {name: values[rows] for name, values in self._columns.items()}
+
+    def _bytes(self) -> list[bytes]:
+        return [
+            name.encode() + (values.tobytes() if values.dtype.kind == "f" else "\x1f".join(values.tolist()).encode())
+            for name, values in self._columns.items()
+        ]
+
+    def _details(self) -> list[str]:
+        words = {"number": "numbers", "category": "categories", "date": "dates", "text": "texts"}
+        lines = []
+        for kind in kinds_of.COLUMN_KINDS:
+            some = [column.name for column in self.columns if column.kind == kind]
+            if some:
+                lines.append(f"{words[kind]}: {', '.join(some)}")
+        gaps = {name: int(is_missing(values).sum()) for name, values in self._columns.items()}
+        if any(gaps.values()):
+            lines.append("missing: " + ", ".join(f"{name} {count:,}" for name, count in gaps.items() if count))
+        return lines
+
+    def preparation(self, train_rows: Any = None) -> TablePreparation:
+        """Return the layer that turns raw rows into vectors, fitted on the training rows alone.
+
+        Args:
+            train_rows: Row numbers of the training part; None takes all rows.
+        """
+        rows = self._rows(train_rows)
+        return TablePreparation(
+            [fitted(column, rows._columns[column.name]) for column in rows.columns], rows._meaning()
+        )
+
+
+def read_columns(source: Any, delimiter: str | None = None, encoding: str | None = None) -> dict[str, np.ndarray]:
+    """Return the columns of a file, a frame or a dict, each float64 or `str`."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if path.suffix.lower() in _PARQUET:
+            return _parquet(path)
+        return read_delimited(path, delimiter, encoding)
+    if hasattr(source, "columns") and hasattr(source, "__getitem__"):
+        found = {str(name): plain(source[name], str(name)) for name in source.columns}
+    elif isinstance(source, dict):
+        found = {str(name): plain(values, str(name)) for name, values in source.items()}
+    else:
+        raise TypeError(
+            explain(
+                f"Table got a {type(source).__name__}.",
+                "Expected a path, a data frame, or a dict of columns.",
+                "Table({'age': [30, 40], 'city': ['Bern', 'Rome'], 'buys': ['no', 'yes']}, target='buys')",
+            )
+        )
+    lengths = {name: len(values) for name, values in found.items()}
+    if len(set(lengths.values())) > 1:
+        short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+        raise ValueError(
+            explain(
+                f"Table got columns of different lengths: '{short}' has {lengths[short]} rows, '{long}' {lengths[long]}.",
+                "Expected as many in each.",
+                "the same rows for all columns",
+            )
+        )
+    if not found or not next(iter(lengths.values())):
+        raise ValueError(explain("Table got no rows.", "Expected at least one.", "check where they come from"))
+    return found
+
+
+def _parquet(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise missing_file(path, "a table")
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ImportError(
+            explain(
+                f"{path.name} is a Parquet file, and pyarrow is not installed.",
+                "Expected pyarrow.",
+                "pip install 'uncrumple[parquet]'",
+            )
+        ) from None
+    try:
+        return read_columns(pyarrow.parquet.read_table(path).to_pandas())
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(
+            explain(
+                f"{path.name} cannot be read as Parquet: {str(error).splitlines()[0]}",
+                "Expected a whole Parquet file.",
+                "get the file anew",
+            )
+        ) from None
+
+
+def _with_answers(found: dict[str, np.ndarray], target: str, notes: list[str]) -> dict[str, np.ndarray]:
+    """Return the rows whose target is there."""
+    gone = is_missing(found[target])
+    if found[target].dtype.kind != "f":
+        gone |= np.array([value in kinds_of.MISSING for value in found[target].tolist()], bool)
+    if gone.all():
+        raise ValueError(
+            explain(
+                f"The column '{target}' is empty.", "Expected answers in it.", "Table(source) for rows without answers"
+            )
+        )
+    if gone.any():
+        notes.append(f"Left out {int(gone.sum()):,} rows without a value of '{target}'.")
+        return {name: values[~gone] for name, values in found.items()}
+    return found
+
+
+def _of_kind(values: np.ndarray, kind: str) -> np.ndarray:
+    """Return a column in the type that its kind has among raw rows."""
+    if kind == "number":
+        numbers = as_numbers(values)
+        if numbers is None:  # words among new rows, where the training rows had numbers
+            raise ValueError
+        return numbers
+    return as_words(values)
+
+
+def columns_like(source: Any, wanted: Sequence[tuple[str, str]], **reading: Any) -> dict[str, np.ndarray]:
+    """Return new raw rows with these columns: (name, kind).
+
+    Raises:
+        ValueError: A column is not there, or holds words where numbers are expected.
+    """
+    found = source._columns if isinstance(source, Table) else read_columns(source, **reading)
+    made = {}
+    for name, kind in wanted:
+        if name not in found:
+            raise ValueError(unknown_name("column", name, found))
+        try:
+            made[name] = _of_kind(found[name], kind)
+        except ValueError:
+            values = found[name].tolist()
+            row = next(
+                row
+                for row, value in enumerate(values)
+                if as_numbers(found[name][row : row + 1]) is None and value not in kinds_of.MISSING
+            )
+            raise ValueError(
+                explain(
+                    f"The column '{name}' holds {values[row]!r} in row {row}.",
+                    "Expected a number, as in the training rows.",
+                    "leave it empty where the value is not known",
+                )
+            ) from None
+    return made
+
+
+def _times(values: np.ndarray, name: str) -> np.ndarray:
+    """Return times as float64 days or numbers; none may be missing."""
+    numbers = as_numbers(values)
+    if numbers is None:
+        order = date_order(as_words(values))
+        numbers = None if order is None else days(as_words(values), order)
+    if numbers is None or np.isnan(numbers).any():
+        raise ValueError(
+            explain(
+                f"The column '{name}', given as time, has gaps or is neither a date nor a number.",
+                "Expected a date (2024-05-31) or a number in every row.",
+                "another column, or drop these rows",
+            )
+        )
+    return numbers
+
+
+def most_frequent(values: Sequence[str], most: int, least: int) -> list[str]:
+    """Return the values that occur at least `least` times, the most frequent first, ties in order."""
+    counts = Counter(values)
+    found = sorted(
+        (value for value, count in counts.items() if count >= least), key=lambda value: (-counts[value], value)
+    )
+    return found[:most]
