@@ -4,18 +4,20 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 # How many random models `make fuzz` compares with Keras, and which ones.
-MODELS ?= 300
+MODELS ?= 500
 SEED   ?= 1
 
-.PHONY: help quickstart test test-slow test-native fuzz lint types docs benchmark clean
+.PHONY: help quickstart test test-slow test-native fuzz lint types docs benchmark bench bench-quick bench-gpu bench-instructions clean
 
 help:
 	@echo "make quickstart  set up and train a network on real handwritten digits, offline"
 	@echo "make test        lint, types, and every test that takes seconds"
 	@echo "make test-slow   the tests that take minutes"
-	@echo "make docs        the pages of docs/reference/, from the docstrings"
-	@echo "make fuzz        random models in Keras and here: MODELS=300 SEED=1"
+	@echo "make docs        the pages of docs/reference/, from the docstrings, and docs/keras-coverage.md"
+	@echo "make fuzz        random models, files, preprocessing and functions in Keras and here: MODELS=500 SEED=1"
 	@echo "make benchmark   speed beside plain PyTorch, in one interleaved run"
+	@echo "make bench       speed beside torch, torch.compile, Keras on each backend, and JAX (25 minutes)"
+	@echo "make bench-quick the same for four networks (5 minutes)"
 
 $(VENV)/.base: pyproject.toml constraints.txt setup.py src/uncrumple/kernels/native/kernels.cpp
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +46,7 @@ test-slow: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/build_reference.py
+	$(BIN)/python docs/build_keras_coverage.py
 
 # The native kernels with every access to memory watched (needs GCC and its sanitizers).
 test-native: $(VENV)/.dev
@@ -55,11 +58,33 @@ test-native: $(VENV)/.dev
 	    $(BIN)/python -m pytest tests/kernels tests/training/test_plan.py tests/models/test_fusion.py tests/models/test_fused_steps.py
 
 fuzz: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/parity/fuzz/compare_models.py --models $(MODELS) --seed $(SEED)
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/parity/fuzz/compare_all.py --models $(MODELS) --seed $(SEED)
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/training_steps.py
 	$(BIN)/python benchmarks/import_time.py
+
+# Each library that is measured lives in an environment of its own.
+PEERS = build/peers/torch/.ready build/peers/tensorflow/.ready build/peers/jax/.ready
+
+build/peers/%/.ready: benchmarks/peers/requirements-%.txt
+	mkdir -p build/peers
+	$(PYTHON) -m venv build/peers/$*
+	build/peers/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench: $(VENV)/.dev $(PEERS)
+	$(BIN)/python benchmarks/compare.py
+
+bench-quick: $(VENV)/.dev $(PEERS)
+	$(BIN)/python benchmarks/compare.py --quick
+
+bench-gpu: $(VENV)/.dev $(PEERS)
+	$(BIN)/python benchmarks/gpu_steps.py
+
+# Instructions of the native kernels under callgrind, against benchmarks/instruction_limits.json.
+bench-instructions: $(VENV)/.dev
+	$(BIN)/python benchmarks/instructions.py
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

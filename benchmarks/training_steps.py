@@ -15,7 +15,8 @@ Under `mixed_bfloat16` the PyTorch loop runs its forward pass within
 time of the process in place of the time on the wall: with one thread that is
 what a quiet machine would show.
 
-Data are random numbers of the right shape: the time of a step does not depend on them.
+`compare.py` measures every peer, each in a process and an environment of its own; this
+script is for a quick look.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from workloads import WORKLOADS, Workload
+from workloads import Workload, load, names, start_like_keras
 
 import uncrumple as uc
 
@@ -45,9 +46,9 @@ class _Counter(uc.callbacks.Callback):
 
 
 def _ours(work: Workload, x: torch.Tensor, y: torch.Tensor, now: Callable[[], float]) -> Callable[[], float]:
-    model = work.ours()
+    model = work.in_keras(uc)
     model.compile(
-        uc.optimizers.Adam(work.learning_rate),
+        uc.optimizers.Adam(1e-3),
         uc.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -71,10 +72,10 @@ def _ours(work: Workload, x: torch.Tensor, y: torch.Tensor, now: Callable[[], fl
 def _theirs(
     work: Workload, x: torch.Tensor, y: torch.Tensor, now: Callable[[], float], half: bool
 ) -> Callable[[], float]:
-    model = work.theirs()
+    model = start_like_keras(work.in_torch())
     if x.ndim == 4:
         x = x.permute(0, 3, 1, 2).contiguous()
-    optimizer = torch.optim.Adam(model.parameters(), lr=work.learning_rate, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     loss_function = nn.CrossEntropyLoss()
 
     def epoch() -> float:
@@ -95,7 +96,8 @@ def _theirs(
 
 def measure(work: Workload, rounds: int, policy: str = "float32", clock: str = "wall") -> dict[str, Any]:
     """Return medians in microseconds and the ratio of neighbouring epochs."""
-    x, y = work.data(work.batch * work.steps)
+    samples, labels = work.epoch_data()
+    x, y = torch.from_numpy(samples), torch.from_numpy(labels).long()
     now = time.process_time if clock == "cpu" else time.perf_counter
     uc.config.set_dtype_policy(policy)
     ours, theirs = _ours(work, x, y, now), _theirs(work, x, y, now, half=policy == "mixed_bfloat16")
@@ -141,9 +143,10 @@ def main() -> None:
     )
     print(f"{'':4} {'network':44} {'uncrumple':>11} {'torch':>11} {'ratio':>7}  quartiles")
     results = []
-    for work in WORKLOADS:
-        if arguments.only and work.name not in arguments.only.split(","):
+    for name in names():
+        if arguments.only and name not in arguments.only.split(","):
             continue
+        work = load(name)
         result = measure(work, arguments.rounds, arguments.policy, arguments.clock)
         results.append(result)
         low, high = result["ratio_quartiles"]
