@@ -10,8 +10,8 @@ import torch
 
 torch.set_num_threads(1)
 
-# Tables that tests/test_mistakes.py reads, once: there are no doctests to find in them.
-collect_ignore_glob = ["beginners/*.py"]
+# Tables that tests/test_mistakes.py reads, and scripts that tests/parity/test_courses.py runs: no doctests are in them.
+collect_ignore_glob = ["beginners/*.py", "courses/*.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -133,3 +133,11 @@ def test_the_same_value_with_another_content():
     variable = Variable([1.0], name="w", trainable=False)
     other = variable.like(torch.tensor([2.0]))
     assert other.name == "w" and other.tolist() == [2] and not other.requires_grad and variable.tolist() == [1]
+
+
+def test_an_initializer_by_name():
+    assert Variable("ones", shape=(2,), dtype="float32").tolist() == [1.0, 1.0]
+    values = keras.Variable(shape=(50,), initializer="uniform")
+    assert values.abs().max() <= 0.05 and values.std() > 0
+    with pytest.raises(ValueError, match="onez"):
+        Variable("onez", shape=(2,))

@@ -209,7 +209,7 @@ def _no_numbers(tensor: SymbolicTensor, what: str) -> TypeError:
 
 def make_probes(shape: Shape, dtype: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return two meta tensors of `shape`, with each None replaced by one size and then another."""
-    found = []
+    found: list[torch.Tensor] = []
     for batch, other in zip(BATCH_SIZES, AXIS_SIZES):
         sizes = [(batch if axis == 0 else other) if size is None else size for axis, size in enumerate(shape)]
         if dtype == "string":
