@@ -1,8 +1,8 @@
 """What simpler models reach on the same rows: the yardstick beside a network.
 
-Four models from scikit-learn, from the simplest up: always the same answer, a
-decision tree, a linear model, and a support vector machine with an RBF kernel.
-They get sensible settings, not straw ones, and they see the rows that the
+Five models from scikit-learn, from the simplest up: always the same answer, a
+decision tree, a linear model, a support vector machine with an RBF kernel, and
+gradient boosting. They get sensible settings, not straw ones, and they see the rows that the
 network saw and no others.
 
 Each has a share of the time budget. Where all rows would take too long, fewer
@@ -18,12 +18,13 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
@@ -31,13 +32,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 from uncrumple.core.errors import explain, unknown_name
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "language"]
 
 MAJORITY, MEDIAN = "majority class", "always the median"
 TREE, LOGISTIC, RIDGE, SVM = "decision tree", "logistic regression", "ridge regression", "RBF SVM"
+BOOSTING = "gradient boosting"
+# For language (judge/markov.py): each symbol's share of the text, and what follows the last few symbols.
+FREQUENCIES, MARKOV = "symbol frequencies", "Markov chain"
 
 # A tree of up to this many leaves fits on a page; so do this many weights.
 _READABLE_LEAVES = 32
@@ -49,7 +54,9 @@ _TREE_COST = 1.7e-8  # x rows x log2(rows) x columns
 _LINEAR_COST = 2.3e-10  # x rows x columns x classes, for each round
 _SVM_FIT_COST = 1.2e-10  # x rows² x columns
 _SVM_ANSWER_COST = 1.6e-10  # x rows x test rows x columns
-_SHARES = {TREE: 0.3, LOGISTIC: 0.2, RIDGE: 0.2, SVM: 0.4}
+_BOOSTING_COST = (7.5e-5, 1.7e-8)  # (the first + the second x rows) x columns, for each tree
+_BOOSTING_ROUNDS, _FEWEST_ROUNDS = 100, 20
+_SHARES = {TREE: 0.2, LOGISTIC: 0.2, RIDGE: 0.2, SVM: 0.3, BOOSTING: 0.3}
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Cost:
     """What a model costs, and how it was made.
 
     Args:
-        fit_seconds: How long fitting took, the search for settings included.
+        fit_seconds: How long fitting took, the search for settings included; NaN if it was not measured.
         ms_per_row: Milliseconds to answer one row, in the batches it was measured in.
         size_bytes: What it takes on disk.
         rows_used: The training rows it learnt from.
@@ -79,11 +86,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A fitted baseline: its name, its answers for the test rows, and its cost."""
+    """A fitted baseline: its name, its answers for the test rows, its cost, and the fitted model itself."""
 
     name: str
     answers: np.ndarray
     cost: Cost
+    model: Any = field(default=None, repr=False, compare=False)
 
 
 def fit_baselines(
@@ -117,6 +125,7 @@ def fit_baselines(
         decision tree 1.0
         logistic regression 1.0
         RBF SVM 1.0
+        gradient boosting 1.0
     """
     if task not in ("classification", "regression"):
         raise ValueError(unknown_name("task", str(task), ("classification", "regression")))
@@ -178,7 +187,7 @@ def _fitted(
     progress: Callable[[str, int, int], None] | None,
 ) -> Iterator[Baseline]:
     classes = len(np.unique(y)) if task == "classification" else 0
-    makers = [_constant, _tree, _linear, _svm]
+    makers = [_constant, _tree, _linear, _svm, _boosting]
     for make in makers:
         name, seconds_for, build = make(task, is_table, x.shape[1], classes, len(x_test), seed, budget)
         rows = _rows_within(seconds_for, len(x), budget * _SHARES.get(name, 1.0))
@@ -208,10 +217,10 @@ def _fitted(
             settings=settings,
             remarks=(*remarks, *more),
         )
-        yield Baseline(name, np.asarray(answers), cost)
+        yield Baseline(name, np.asarray(answers), cost, model)
 
 
-# --- the four models ----------------------------------------------------------------
+# --- the five models ----------------------------------------------------------------
 #
 # Each returns its name, a function that says how many seconds fitting and answering take for so
 # many rows, and one that fits it and returns (model, settings, whether it is readable, remarks).
@@ -284,6 +293,29 @@ def _svm(task: Task, is_table: bool, columns: int, classes: int, asked: int, see
         return _scaled(machine, is_table).fit(x, y), "C 1, epsilon 0.1, gamma 'scale', target scaled", False, ()
 
     return SVM, seconds_for, build
+
+
+def _boosting(task: Task, is_table: bool, columns: int, classes: int, asked: int, seed: int, budget: float) -> _Made:
+    trees, (fixed, per_row) = max(1, classes if classes > 2 else 1), _BOOSTING_COST
+
+    def seconds_of(rounds: int, rows: int) -> float:
+        return rounds * trees * columns * (fixed + per_row * rows)
+
+    def seconds_for(rows: int) -> float:
+        # Fewer rounds before fewer rows: most of a round's cost is there however few the rows.
+        return seconds_of(_FEWEST_ROUNDS, rows)
+
+    def build(x: np.ndarray, y: np.ndarray) -> tuple[Any, str, bool, tuple[str, ...]]:
+        affordable = budget * _SHARES[BOOSTING] / seconds_of(1, len(x))
+        rounds = int(min(_BOOSTING_ROUNDS, max(_FEWEST_ROUNDS, affordable)))
+        kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
+        # One thread: the number of threads must not change the sums, nor a busy machine stall it.
+        with threadpool_limits(1):
+            model = kind(max_iter=rounds, early_stopping=False, random_state=seed).fit(x, y)
+        cut = (f"cut to {rounds} of {_BOOSTING_ROUNDS} rounds by its share of {budget:g} s",)
+        return model, f"{rounds} rounds, rate 0.1", False, cut if rounds < _BOOSTING_ROUNDS else ()
+
+    return BOOSTING, seconds_for, build
 
 
 def _scaled(model: Any, is_table: bool) -> Any:

@@ -97,6 +97,30 @@ class Confusion:
             lines.append("  ".join([name.rjust(left), *cells]))
         return lines
 
+    def averages(self) -> dict[str, dict[str, float]]:
+        """Return precision, recall and F1 over all classes: each class alike, and each row alike.
+
+        `macro` is the plain mean of the classes, `weighted` their mean by their rows. A class that has
+        no rows counts in neither; one that was never answered counts with a precision of 0.
+
+        Example:
+            >>> found = confusion_of(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), ("no", "yes"))
+            >>> round(found.averages()["macro"]["recall"], 2), round(found.averages()["weighted"]["recall"], 2)
+            (0.5, 0.75)
+        """
+        kept = [entry for entry in self.classes if entry.rows]
+        rows = np.array([entry.rows for entry in kept], dtype=np.float64)
+        values = {
+            "precision": [0.0 if math.isnan(entry.precision) else entry.precision for entry in kept],
+            "recall": [entry.recall.score for entry in kept],
+            "f1": [0.0 if math.isnan(entry.f1) else entry.f1 for entry in kept],
+        }
+        weights = {"macro": np.ones(len(kept)), "weighted": rows}
+        return {
+            name: {key: float(np.average(numbers, weights=weight)) for key, numbers in values.items()}
+            for name, weight in weights.items()
+        }
+
     def class_table(self) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows of the table of classes, as text."""
         header = ["class", "precision", "recall", "95 % interval", "F1", "rows"]
@@ -111,6 +135,10 @@ class Confusion:
             ]
             for entry in self.classes
         ]
+        total = f"{int(self.matrix.sum()):,}"
+        for name, mean in self.averages().items():
+            shares = [_share(mean["precision"]), _share(mean["recall"])]
+            rows.append([f"{name} mean", *shares, "", f"{mean['f1']:.3f}", total])
         return header, rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,6 +147,7 @@ class Confusion:
             "matrix": self.matrix.tolist(),
             "class_names": list(self.class_names),
             "mcc": self.mcc,
+            "averages": self.averages(),
             "classes": [
                 {
                     "name": entry.name,

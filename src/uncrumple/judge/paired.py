@@ -71,7 +71,7 @@ def mcnemar(first_only: int, second_only: int) -> float:
     return 1.0 if differing == 0 else float(binomtest(first_only, differing, 0.5).pvalue)
 
 
-def compare_right(first: np.ndarray, second: np.ndarray) -> Paired:
+def compare_right(first: np.ndarray, second: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0) -> Paired:
     """Compare two classifiers by which rows each got right: McNemar's exact test.
 
     The interval of the difference is Bonett and Price's: with `f` and `g` the rows that only the
@@ -85,6 +85,10 @@ def compare_right(first: np.ndarray, second: np.ndarray) -> Paired:
     Args:
         first: For each test row, whether the first was right.
         second: The same for the second, in the same order.
+        groups: A group for each row, where rows of one group belong together. McNemar's test takes
+            every row for a new witness; with groups, whole groups change sides instead
+            (as in `compare_errors`), and the interval is a bootstrap of groups.
+        seed: For what is drawn with `groups`.
 
     Example:
         >>> first, second = np.ones(100, bool), np.arange(100) >= 10
@@ -94,15 +98,102 @@ def compare_right(first: np.ndarray, second: np.ndarray) -> Paired:
     """
     one, other = _pair("compare_right", first, second, bool)
     first_only, second_only = int((one & ~other).sum()), int((other & ~one).sum())
-    rows, z = len(one), float(norm.ppf(0.975))
-    gained, lost = (first_only + 1) / (rows + 2), (second_only + 1) / (rows + 2)
-    half = z * math.sqrt((gained + lost - (gained - lost) ** 2) / (rows + 2))
-    low, high = max(-1.0, gained - lost - half), min(1.0, gained - lost + half)
-    difference = Interval((first_only - second_only) / rows, low, high)
+    if groups is not None:
+        apart = one.astype(np.float64) - other
+        found = bootstrap(np.mean, apart, seed=seed, groups=groups)
+        return Paired(_flipped(apart, seed, groups), found, first_only, second_only)
+    middle, half = _bonett_price(first_only, second_only, len(one))
+    difference = Interval((first_only - second_only) / len(one), max(-1.0, middle - half), min(1.0, middle + half))
     return Paired(mcnemar(first_only, second_only), difference, first_only, second_only)
 
 
-def compare_errors(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Paired:
+def compare_balanced(
+    truth: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> Paired:
+    """Compare two classifiers by balanced accuracy, the mean of the classes' recalls.
+
+    A row of a class of `n_c` rows counts `1 / (classes * n_c)`. Were neither better, each row's
+    two answers could change sides: a sign-flip test. The interval puts together those of the
+    classes (Bonett and Price's), `mean of the middles ± sqrt(sum of half²) / classes`.
+
+    Args:
+        truth: The right class of each test row.
+        first: Whether the first was right on it.
+        second: Whether the second was.
+        groups: A group for each row, as in `compare_right`.
+        seed: For what is drawn.
+
+    Example:
+        >>> truth = np.repeat([0, 1], [95, 5])
+        >>> found = compare_balanced(truth, np.ones(100, bool), truth == 0)
+        >>> found.difference.score, round(found.p_value, 2)
+        (0.5, 0.06)
+    """
+    one, other = _pair("compare_balanced", first, second, bool)
+    kinds, of_row, counts = np.unique(np.asarray(truth), return_inverse=True, return_counts=True)
+    if len(of_row) != len(one):
+        raise ValueError(
+            explain(
+                f"compare_balanced got {len(of_row)} labels and {len(one)} rows.",
+                "Expected a label for each row.",
+                "compare_balanced(y_test, first == y_test, second == y_test)",
+            )
+        )
+    apart = one.astype(np.float64) - other
+    p_value = _flipped(apart / counts[of_row], seed, groups)
+    middles, halves = np.transpose(
+        [
+            _bonett_price(int((one & ~other & mine).sum()), int((other & ~one & mine).sum()), int(mine.sum()))
+            for mine in (of_row == kind for kind in range(len(kinds)))
+        ]
+    )
+    score = float(np.mean([apart[of_row == kind].mean() for kind in range(len(kinds))]))
+    if groups is None:
+        middle, half = float(middles.mean()), float(np.sqrt((halves**2).sum())) / len(kinds)
+        difference = Interval(score, max(-1.0, middle - half), min(1.0, middle + half))
+    else:
+
+        def of_classes(values: np.ndarray, classes: np.ndarray) -> float:
+            rows = np.bincount(classes, minlength=len(kinds))
+            return float(np.mean((np.bincount(classes, values, len(kinds)) / np.maximum(rows, 1))[rows > 0]))
+
+        difference = bootstrap(of_classes, apart, of_row, seed=seed, groups=groups)
+    return Paired(p_value, difference, int((one & ~other).sum()), int((other & ~one).sum()))
+
+
+def _bonett_price(first_only: int, second_only: int, rows: int) -> tuple[float, float]:
+    """Return the middle of the interval of the difference, and half its width."""
+    gained, lost = (first_only + 1) / (rows + 2), (second_only + 1) / (rows + 2)
+    z = float(norm.ppf(0.975))
+    return gained - lost, z * math.sqrt((gained + lost - (gained - lost) ** 2) / (rows + 2))
+
+
+def _flipped(differences: np.ndarray, seed: int, groups: np.ndarray | None) -> float:
+    """Return how often random signs, one for each row or group, give a sum at least as far from 0."""
+    if groups is not None:
+        _, of_row = np.unique(np.asarray(groups), return_inverse=True)
+        differences = np.bincount(of_row, differences)
+    apart = differences[differences != 0]  # the others add nothing, whatever their sign
+    if not len(apart):
+        return 1.0
+    # Rounding must not make a sum that equals the observed one look smaller.
+    limit = abs(apart.sum()) * (1 - 1e-12)
+    random = np.random.default_rng(seed)
+    hits, left = 0, _FLIPS
+    while left:
+        now = min(left, max(1, _FLIPS_AT_ONCE // len(apart)))
+        signs = random.integers(0, 2, size=(now, len(apart)), dtype=np.int8) * 2.0 - 1
+        hits += int((np.abs(signs @ apart) >= limit).sum())
+        left -= now
+    return (1 + hits) / (1 + _FLIPS)
+
+
+def compare_errors(first: np.ndarray, second: np.ndarray, seed: int = 0, *, groups: np.ndarray | None = None) -> Paired:
     """Compare two regressions by their absolute errors on each row: a sign-flip permutation test.
 
     If neither were better, each row's difference would be as likely of either sign. The signs
@@ -117,6 +208,8 @@ def compare_errors(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Pair
         first: The first model's absolute errors, one per test row.
         second: The second's, in the same order.
         seed: The same seed gives the same p-value.
+        groups: A group for each row: whole groups then get one sign, because rows of one patient,
+            say, err together.
 
     Returns:
         `difference` is below 0 when the first has the smaller errors.
@@ -128,19 +221,10 @@ def compare_errors(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Pair
     """
     one, other = _pair("compare_errors", first, second, np.float64)
     differences = one - other
-    observed = abs(differences.mean())
-    random = np.random.default_rng(seed)
-    hits, left = 0, _FLIPS
-    # Rounding must not make a mean that equals the observed one look smaller.
-    limit = observed * (1 - 1e-12)
-    while left:
-        now = min(left, max(1, _FLIPS_AT_ONCE // len(differences)))
-        signs = random.integers(0, 2, size=(now, len(differences)), dtype=np.int8) * 2 - 1
-        hits += int((np.abs(signs @ differences / len(differences)) >= limit).sum())
-        left -= now
-    p_value = (1 + hits) / (1 + _FLIPS)
-    difference = bootstrap(np.mean, differences, seed=seed)
-    return Paired(p_value, difference, int((differences < 0).sum()), int((differences > 0).sum()))
+    difference = bootstrap(np.mean, differences, seed=seed, groups=groups)
+    return Paired(
+        _flipped(differences, seed, groups), difference, int((differences < 0).sum()), int((differences > 0).sum())
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from uncrumple.core.errors import explain
-from uncrumple.judge.baselines import MAJORITY, MEDIAN
+from uncrumple.judge.baselines import FREQUENCIES, MAJORITY, MEDIAN
 from uncrumple.judge.confusion import Confusion
 from uncrumple.judge.files import write_whole
 from uncrumple.judge.mistakes import Mistake
@@ -322,9 +322,9 @@ def comparison_figure(found: Comparison) -> Figure:
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['network', 'decision tree']
     """
-    shares = found.task == "classification"
+    shares = found.shares
     scale = 100 if shares else 1
-    learnt = [row for row in found.rows if row.name not in (MAJORITY, MEDIAN)]
+    learnt = [row for row in found.rows if row.name not in (MAJORITY, MEDIAN, FREQUENCIES)] or list(found.rows)
     ends = [scale * end for row in learnt for end in (row.score.low, row.score.high)]
     low, high = min(ends), max(ends)
     room = max(high - low, 1e-9) * 0.08
@@ -359,7 +359,8 @@ def comparison_figure(found: Comparison) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
-    better = "accuracy in %" if shares else "mean absolute error (less is better)"
+    said = "mean absolute error" if found.headline == "mean error" else found.headline
+    better = f"{said} in %" if shares else f"{said} (less is better)"
     axes.set_xlabel(f"{better} on the same {found.test_rows:,} test rows, with 95 % intervals; p against the network")
     axes.set_title("Beside simpler models")
     return figure

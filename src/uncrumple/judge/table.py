@@ -11,9 +11,10 @@ import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.judge.baselines import MAJORITY, Cost, Task
-from uncrumple.judge.intervals import Interval
-from uncrumple.judge.paired import compare_errors, compare_right, holm
-from uncrumple.judge.scores import checked_rows, classification_scores, regression_scores
+from uncrumple.judge.imbalance import imbalance_of
+from uncrumple.judge.intervals import Interval, bootstrap
+from uncrumple.judge.paired import compare_balanced, compare_errors, compare_right, holm
+from uncrumple.judge.scores import balanced_scores, checked_rows, classification_scores, regression_scores
 from uncrumple.judge.verdict import verdict
 from uncrumple.judge.words import (
     bytes_in_words,
@@ -24,6 +25,21 @@ from uncrumple.judge.words import (
     text_table,
 )
 
+_HEADLINES = {"classification": "accuracy", "regression": "mean error", "language": "bits per symbol"}
+# What stands beside each score: in full, and as the head of a column.
+_SECONDS = {
+    "accuracy": ("macro F1", "F1"),
+    "balanced accuracy": ("Matthews's correlation", "MCC"),
+    "mean error": ("R²", "R²"),
+    "bits per symbol": ("perplexity", "perplexity"),
+}
+_TESTS = {
+    "accuracy": "McNemar's exact test",
+    "balanced accuracy": "a sign-flip test on balanced accuracy",
+    "mean error": "a sign-flip test on the absolute errors",
+    "bits per symbol": "a sign-flip test on the bits, by documents or stretches of the text,",
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -31,8 +47,9 @@ class Row:
 
     Args:
         name: What the model is called.
-        score: Accuracy, or the mean absolute error of a regression, with its 95 % interval.
-        second: Macro F1, or R² for a regression, with its interval.
+        score: What the comparison's headline says, such as accuracy, with its 95 % interval.
+        second: Macro F1 beside accuracy, Matthews's correlation beside balanced accuracy, R² beside
+            the mean error, perplexity beside bits per symbol; with its interval.
         p_value: Of the paired test against the network, corrected by Holm; None for the network itself.
         lead: By how much the network is better, with its 95 % interval: above 0 it is, below 0
             this one is. None for the network itself.
@@ -57,6 +74,9 @@ class Comparison:
         rows: The network first, then the others as they were given.
         alpha: From which p-value on a difference counts as shown.
         constant: What the constant baseline always answers, in words; empty if not known.
+        headline: What the score is: `"accuracy"`, `"balanced accuracy"`, `"mean error"` or
+            `"bits per symbol"`; by default accuracy for classes and the mean error for values.
+        grouped: Whether rows belong to groups, which intervals and tests then take as one.
     """
 
     task: Task
@@ -64,6 +84,17 @@ class Comparison:
     rows: tuple[Row, ...]
     alpha: float = 0.05
     constant: str = ""
+    headline: str = ""
+    grouped: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.headline:
+            object.__setattr__(self, "headline", _HEADLINES[self.task])
+
+    @property
+    def shares(self) -> bool:
+        """Whether the score is a share, where more is better, and not an error, where less is."""
+        return self.headline in ("accuracy", "balanced accuracy")
 
     @property
     def network(self) -> Row:
@@ -81,8 +112,8 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows as text, for a terminal or a page."""
-        shares = self.task == "classification"
-        header = ["model", "accuracy" if shares else "mean error", "95 % interval", "F1" if shares else "R²"]
+        shares = self.shares
+        header = ["model", self.headline, "95 % interval", _SECONDS[self.headline][1]]
         header += ["network's lead", "p", "fit", "ms per row", "size", "training rows"]
         rows = []
         places = 1 if shares else decimals(max(row.score.score for row in self.rows))
@@ -106,7 +137,9 @@ class Comparison:
     def notes(self) -> list[str]:
         """Return what a reader of the table must know: how each was set up, and what was cut short."""
         lines = [f"All on the same {self.test_rows:,} test rows."]
-        test = "McNemar's exact test" if self.task == "classification" else "a sign-flip test on the absolute errors"
+        test = _TESTS[self.headline]
+        if self.grouped and self.task != "language":
+            test = f"a sign-flip test by whole groups on {self.headline}"
         if self.baselines:
             corrected = f", corrected for {len(self.baselines)} comparisons (Holm)" if len(self.baselines) > 1 else ""
             lines[0] += f" p: {test} against the network{corrected}."
@@ -125,8 +158,8 @@ class Comparison:
         """Return the whole, verdict included, as plain data that JSON can hold."""
         return {
             "task": self.task,
-            "score": "accuracy" if self.task == "classification" else "mean absolute error",
-            "second": "macro F1" if self.task == "classification" else "R²",
+            "score": "mean absolute error" if self.headline == "mean error" else self.headline,
+            "second": _SECONDS[self.headline][0],
             "test_rows": self.test_rows,
             "alpha": self.alpha,
             "verdict": self.verdict(),
@@ -137,7 +170,7 @@ class Comparison:
                     "second": _known(row.second),
                     "p_value": row.p_value,
                     "lead": None if row.lead is None else _known(row.lead),
-                    "cost": None if row.cost is None else asdict(row.cost) | {"remarks": list(row.cost.remarks)},
+                    "cost": None if row.cost is None else _plain_cost(row.cost),
                 }
                 for row in self.rows
             ],
@@ -154,6 +187,8 @@ def compare(
     class_names: Sequence[str] = (),
     alpha: float = 0.05,
     seed: int = 0,
+    groups: np.ndarray | None = None,
+    headline: str | None = None,
 ) -> Comparison:
     """Compare a network with its baselines on the same test rows.
 
@@ -167,6 +202,10 @@ def compare(
         class_names: The names of the classes, so that the verdict can name the most frequent.
         alpha: From which p-value on a difference counts as shown, 0 < alpha < 1.
         seed: For bootstraps and permutations.
+        groups: A group for each test row, such as the patient, where rows of one group belong
+            together: tests and intervals then take whole groups.
+        headline: `"accuracy"` or `"balanced accuracy"`; by default the second where a class is rare
+            (`imbalance_of`), because accuracy then says little.
 
     Raises:
         ValueError: There is no such name, or the answers do not fit the truth.
@@ -191,13 +230,19 @@ def compare(
     checked = {name: checked_rows(truth, answers[name]) for name in names}
     right, given = checked[network]
     shares = task == "classification"
+    headline = _checked_headline(headline, task, right)
     tests = []
     for name in names[1:]:
-        if shares:
-            found = compare_right(given == right, checked[name][1] == right)
+        if headline == "balanced accuracy":
+            hits = (given == right, checked[name][1] == right)
+            found = compare_balanced(right, *hits, groups=groups, seed=seed)
+            tests.append((found.p_value, found.difference))
+        elif shares:
+            found = compare_right(given == right, checked[name][1] == right, groups=groups, seed=seed)
             tests.append((found.p_value, found.difference))
         else:
-            found = compare_errors(np.abs(given - right), np.abs(checked[name][1] - right), seed=seed)
+            errors = (np.abs(given - right), np.abs(checked[name][1] - right))
+            found = compare_errors(*errors, seed=seed, groups=groups)
             # Errors are better when smaller: the lead is the other way round.
             gap = found.difference
             tests.append((found.p_value, Interval(-gap.score, -gap.high, -gap.low)))
@@ -205,17 +250,76 @@ def compare(
     leads = [None, *(lead for _, lead in tests)]
     rows = []
     for name, p_value, lead in zip(names, corrected, leads):
-        if shares:
-            scores = classification_scores(*checked[name], seed=seed)
+        if headline == "balanced accuracy":
+            scores = balanced_scores(*checked[name], seed=seed, groups=groups)
+            score, second = scores["balanced_accuracy"], scores["mcc"]
+        elif shares:
+            scores = classification_scores(*checked[name], seed=seed, groups=groups)
             score, second = scores["accuracy"], scores["macro_f1"]
         else:
-            scores = regression_scores(*checked[name], seed=seed)
+            scores = regression_scores(*checked[name], seed=seed, groups=groups)
             score, second = scores["mae"], scores["r2"]
         rows.append(Row(name, score, second, p_value, lead, (costs or {}).get(name)))
     constant = ""
     if shares and MAJORITY in answers and len(class_names):
         constant = str(class_names[int(checked[MAJORITY][1][0])])
-    return Comparison(task, len(right), tuple(rows), alpha, constant)
+    return Comparison(task, len(right), tuple(rows), alpha, constant, headline, groups is not None)
+
+
+def compare_bits(
+    bits: Mapping[str, np.ndarray],
+    *,
+    network: str = "network",
+    costs: Mapping[str, Cost] | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Comparison:
+    """Compare language models by the bits they need for each symbol, `-log2 p(symbol)`.
+
+    Neighbouring symbols are not independent, so rows are taken together: by document if `groups`
+    says which, and otherwise in up to 50 stretches of equal length.
+
+    Args:
+        bits: For each model by its name, the mean bits per symbol of each test row, in the order of the text.
+        network: Which of the names is the network.
+        costs: What each model costs, by its name.
+        alpha: From which p-value on a difference counts as shown.
+        seed: For bootstraps and permutations.
+        groups: The document of each row.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> chain = random.exponential(2.5, 400)
+        >>> found = compare_bits({"network": chain * 0.8, "Markov chain": chain})
+        >>> found.headline, found.baselines[0].p_value < 0.01
+        ('bits per symbol', True)
+    """
+    if network not in bits:
+        raise ValueError(unknown_name("network among the models", network, bits))
+    names = [network, *(name for name in bits if name != network)]
+    rows = len(bits[network])
+    blocks = np.arange(rows) * min(rows, 50) // max(rows, 1) if groups is None else np.asarray(groups)
+    tests = [compare_errors(bits[network], bits[name], seed=seed, groups=blocks) for name in names[1:]]
+    corrected = [None, *holm([found.p_value for found in tests])]
+    made = []
+    for index, name in enumerate(names):
+        score = bootstrap(np.mean, np.asarray(bits[name], np.float64), seed=seed, groups=blocks)
+        gap = tests[index - 1].difference if index else None
+        lead = None if gap is None else Interval(-gap.score, -gap.high, -gap.low)
+        perplexity = Interval(*(2.0**end for end in score))
+        made.append(Row(name, score, perplexity, corrected[index], lead, (costs or {}).get(name)))
+    return Comparison("language", rows, tuple(made), alpha, "", "bits per symbol", True)
+
+
+def _checked_headline(headline: str | None, task: Task, truth: np.ndarray) -> str:
+    if task != "classification":
+        return _HEADLINES[task]
+    if headline is None:
+        return imbalance_of(truth).headline if truth.dtype.kind in "iub" and truth.min() >= 0 else "accuracy"
+    if headline not in ("accuracy", "balanced accuracy"):
+        raise ValueError(unknown_name("headline", headline, ("accuracy", "balanced accuracy")))
+    return headline
 
 
 def _cost_cells(cost: Cost | None) -> list[str]:
@@ -223,11 +327,16 @@ def _cost_cells(cost: Cost | None) -> list[str]:
         return ["–"] * 4
     used = f"{cost.rows_used:,}" if cost.rows_used == cost.rows_given else f"{cost.rows_used:,} of {cost.rows_given:,}"
     return [
-        seconds_in_words(cost.fit_seconds),
+        "–" if math.isnan(cost.fit_seconds) else seconds_in_words(cost.fit_seconds),
         milliseconds_in_words(cost.ms_per_row),
         bytes_in_words(cost.size_bytes),
         used,
     ]
+
+
+def _plain_cost(cost: Cost) -> dict[str, Any]:
+    seconds = None if math.isnan(cost.fit_seconds) else cost.fit_seconds
+    return asdict(cost) | {"fit_seconds": seconds, "remarks": list(cost.remarks)}
 
 
 def _known(interval: Interval) -> dict[str, float | None]:

@@ -10,22 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from uncrumple.judge.baselines import LOGISTIC, MAJORITY, MEDIAN, RIDGE, SVM, TREE
+from uncrumple.judge.baselines import BOOSTING, FREQUENCIES, LOGISTIC, MAJORITY, MARKOV, MEDIAN, RIDGE, SVM, TREE
 from uncrumple.judge.words import decimals, listed, p_in_words
 
 if TYPE_CHECKING:
     from uncrumple.judge.table import Comparison, Row
 
-_CONSTANTS = (MAJORITY, MEDIAN)
+_CONSTANTS = (MAJORITY, MEDIAN, FREQUENCIES)
 # The simplest first: of several that do as well, the first is the one to name.
-_BY_SIMPLICITY = (TREE, RIDGE, LOGISTIC, SVM)
+_BY_SIMPLICITY = (TREE, RIDGE, LOGISTIC, MARKOV, SVM, BOOSTING)
 # So little behind, a simpler model is said to do as well: points of accuracy, or a share of the mean error.
-_CLOSE_POINTS, _CLOSE_SHARE = 0.02, 0.05
+_CLOSE_POINTS, _CLOSE_SHARE, _CLOSE_BITS = 0.02, 0.05, 0.02
 _WITH_ARTICLE = {
     TREE: "the decision tree",
     RIDGE: "ridge regression",
     LOGISTIC: "logistic regression",
     SVM: "the RBF SVM",
+    MARKOV: "the Markov chain",
 }
 
 
@@ -119,7 +120,7 @@ class _Words:
 
     def __init__(self, found: Comparison) -> None:
         self.found = found
-        self.shares = found.task == "classification"
+        self.shares = found.shares
         self.places = 1 if self.shares else decimals(max(row.score.score for row in found.rows))
         self.rows = f"{found.test_rows:,} test rows"
 
@@ -129,6 +130,8 @@ class _Words:
             return f"always answering {constant!r}" if constant else "always answering the most frequent class"
         if row.name == MEDIAN:
             return "always answering the median"
+        if row.name == FREQUENCIES:
+            return "knowing no more than how frequent each symbol is"
         return _WITH_ARTICLE.get(row.name, row.name)
 
     def start(self, row: Row) -> str:
@@ -137,6 +140,10 @@ class _Words:
         return name[:1].upper() + name[1:]
 
     def score(self, row: Row) -> str:
+        if self.found.headline == "balanced accuracy":
+            return f"balanced accuracy {self.number(row)}"
+        if self.found.task == "language":
+            return f"{self.number(row)} bits per symbol"
         return self.number(row) if self.shares else f"mean error {self.number(row)}"
 
     def number(self, row: Row) -> str:
@@ -163,7 +170,8 @@ class _Words:
 
     def is_close(self, row: Row) -> bool:
         """Whether this one's score is so little behind the network's that it may be said to do as well."""
-        limit = _CLOSE_POINTS if self.shares else _CLOSE_SHARE * self.found.network.score.score
+        share = _CLOSE_BITS if self.found.task == "language" else _CLOSE_SHARE
+        limit = _CLOSE_POINTS if self.shares else share * self.found.network.score.score
         return row.lead.score <= limit  # type: ignore[union-attr]
 
     def best(self, rows: Sequence[Row]) -> Row:

@@ -9,6 +9,7 @@ and the gradient of the bias on the way.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -53,7 +54,18 @@ def convolve_and_end(
         weight: (channels out, channels in / groups, height, width).
         bias: (channels out).
     """
-    return _Convolution.apply(x, weight, bias, geometry, ending)
+    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
+        return _Convolution.apply(x, weight, bias, geometry, ending)
+    # Without a gradient nothing needs to be kept: not where the greatest stood, not what relu cut off.
+    if ending.window is not None:
+        return _pooled(_convolved(x, weight, bias, geometry), ending, None)
+    if _rectifies(x.dtype):
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        strides, padding, dilation, groups = (_listed(one) for one in geometry)
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, padding, strides, dilation, groups, "relu", [None], ""
+        )
+    return _convolved(x, weight, bias, geometry).relu_()
 
 
 def convolve_and_end_plain(
@@ -72,6 +84,40 @@ def convolve_and_end_plain(
     return out
 
 
+def _convolved(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry) -> torch.Tensor:
+    # oneDNN takes its time over kernels that lie as Keras has them: input channels before output channels.
+    return functional.conv2d(x, weight.contiguous(memory_format=torch.channels_last), bias, *geometry)
+
+
+def _pooled(sums: torch.Tensor, ending: Ending, where: torch.Tensor | None) -> torch.Tensor:
+    """Return what an ending with a window leaves of the sums; `where` gets the place of each in its window."""
+    sums = sums.contiguous(memory_format=torch.channels_last)
+    samples, channels, height, width = sums.shape
+    tall, wide = ending.window or (1, 1)
+    pooled = sums.new_empty(samples, height // tall, width // wide, channels)
+    drawn = ending.relu, ending.seed, ending.limit, ending.scale, sums.dtype is torch.bfloat16
+    native.call("pool", samples, height, width, channels, tall, wide, *drawn, sums, pooled, where)
+    return pooled.permute(0, 3, 1, 2)
+
+
+def _listed(setting: Any) -> Any:
+    return list(setting) if isinstance(setting, tuple) else setting
+
+
+@functools.cache
+def _rectifies(kind: torch.dtype) -> bool:
+    """Return whether torch shows oneDNN's convolution with relu in it, for this type: it is tried out."""
+    x, weight = torch.ones(1, 1, 1, 2, dtype=kind), torch.tensor([[-1.0], [2.0]]).view(2, 1, 1, 1).to(kind)
+    try:
+        with torch.no_grad():
+            out = torch.ops.mkldnn._convolution_pointwise(
+                x, weight, None, [0, 0], [1, 1], [1, 1], 1, "relu", [None], ""
+            )
+    except (RuntimeError, AttributeError, TypeError):
+        return False
+    return out.flatten().tolist() == [0.0, 0.0, 2.0, 2.0]
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -82,22 +128,17 @@ class _Convolution(torch.autograd.Function):
         geometry: Geometry,
         ending: Ending,
     ) -> torch.Tensor:
-        sums = functional.conv2d(x, weight, bias, *geometry)
+        sums = _convolved(x, weight, bias, geometry)
         ctx.geometry, ctx.ending, ctx.shape = geometry, ending, sums.shape
         if ending.window is None:
             out = sums.relu_()
             ctx.save_for_backward(x, weight, bias, out)
             return out
-        sums = sums.contiguous(memory_format=torch.channels_last)
         samples, channels, height, width = sums.shape
         tall, wide = ending.window
-        shape = (samples, height // tall, width // wide, channels)
-        pooled = sums.new_empty(shape)
-        where = torch.empty(shape, dtype=torch.uint8)
-        drawn = ending.relu, ending.seed, ending.limit, ending.scale, sums.dtype is torch.bfloat16
-        native.call("pool", samples, height, width, channels, tall, wide, *drawn, sums, pooled, where)
+        where = torch.empty(samples, height // tall, width // wide, channels, dtype=torch.uint8)
         ctx.save_for_backward(x, weight, bias, where)
-        return pooled.permute(0, 3, 1, 2)
+        return _pooled(sums, ending, where)
 
     @staticmethod
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

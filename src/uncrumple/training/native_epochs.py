@@ -196,7 +196,7 @@ class PlannedEpochs:
             self.row["done"] = update
             return self._corrections.up_to(update + steps)
         self.row["done"] = 0
-        return Corrections(*betas, first=update).up_to(steps)
+        return Corrections(betas[0], betas[1], update).up_to(steps)
 
 
 def planned_epochs(model: Any, epochs: EndlessEpochs) -> PlannedEpochs | None:
