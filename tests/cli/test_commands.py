@@ -80,7 +80,14 @@ def test_train_writes_the_run(runs):
     assert 0.5 < metrics["scores"]["accuracy"]["score"] <= 1
     assert "network" in metrics["comparison"]["verdict"]
     names = [row["name"] for row in metrics["comparison"]["rows"]]
-    assert names == ["network", "majority class", "decision tree", "logistic regression", "RBF SVM", "gradient boosting"]
+    assert names == [
+        "network",
+        "majority class",
+        "decision tree",
+        "logistic regression",
+        "RBF SVM",
+        "gradient boosting",
+    ]
     page = (folder / "report.html").read_text()
     assert "http://" not in page and "https://" not in page.replace("https://www.w3.org", "")
     pictures = sorted(path.name for path in (runs / "digits" / "plots").iterdir())

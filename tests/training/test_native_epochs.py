@@ -77,7 +77,9 @@ CASES = {
     "a schedule": {"make": lambda: _model(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 15)))},
     "int32 labels in a column": {"data": (_data()[0], _data(kind=np.int32)[1][:, None])},
     "validation": {"validation_split": 0.3, "native_steps": 16},
-    "a rate by the epoch": {"callbacks": lambda: [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]},
+    "a rate by the epoch": {
+        "callbacks": lambda: [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]
+    },
     "early stopping": {
         "callbacks": lambda: [keras.callbacks.EarlyStopping("loss", patience=0, min_delta=9.0)],
         "native_steps": 10,

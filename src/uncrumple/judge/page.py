@@ -43,7 +43,7 @@ table.matrix caption { caption-side: top; text-align: left; color: var(--soft); 
   section { break-inside: auto; } h2 { break-after: avoid; } figure, tr, .card, .said { break-inside: avoid; }
   .wide { overflow: visible; } table { font-size: .72rem; } th, td { white-space: normal; }
   .verdict, .card, .warn, pre { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  details > *:not(summary) { display: block; }
+  details::details-content { content-visibility: visible; block-size: auto; } h3 { break-after: avoid; }
 }
 """
 

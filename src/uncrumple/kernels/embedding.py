@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from uncrumple.kernels import native
 from uncrumple.kernels.transforms import transformed
 
 
@@ -24,8 +25,14 @@ class _LookUp(torch.autograd.Function):
         if d_output.ndim == 3 and d_output.stride(0) < d_output.stride(1):
             # From a recurrent layer: time lies before samples in memory.
             indices, d_output = indices.t(), d_output.transpose(0, 1)
+        places, rows = indices.reshape(-1), d_output.reshape(-1, width)
+        if not torch.is_grad_enabled() and native.takes(rows):
+            # The numbers were looked up in the forward pass, so they are those of rows.
+            total, rows = rows.new_empty(ctx.rows, width), rows.contiguous()
+            native.call("add_rows", ctx.rows, width, len(places), places.dtype is torch.int64, places, rows, total)
+            return None, total
         total = torch.zeros(ctx.rows, width, dtype=d_output.dtype, device=d_output.device)
-        return None, total.index_add_(0, indices.reshape(-1), d_output.reshape(-1, width))
+        return None, total.index_add_(0, places, rows)
 
 
 def embedding(indices: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

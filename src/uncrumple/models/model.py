@@ -16,6 +16,7 @@ from uncrumple import optimizers
 from uncrumple.callbacks import CallbackList
 from uncrumple.callbacks.logs import plain_logs
 from uncrumple.core import naming, own_parts, own_values, registry, sharing, tree
+from uncrumple.core.allocator import freed_memory_kept
 from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.dtypes import dtype_policy
 from uncrumple.core.errors import explain, unknown_name, warn
@@ -666,7 +667,7 @@ class Model(Layer, loop.Steps):
             )
         learning = self.training
         try:
-            with told(self):
+            with told(self), freed_memory_kept():
                 return loop.predict(self, epochs, callbacks)
         except Exception as error:
             failure = own_steps.explained(self, error)

@@ -463,3 +463,20 @@ def test_impossible_arguments(arguments, options, message):
     with pytest.raises(ValueError) as error:
         check(*arguments, **options)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 8), (9, 8, 10, 1), (9, 3, 12, 10), (9, 16, 12, 3)])
+def test_pictures_seen_many_at_a_time_are_seen_alike(random, shape):
+    from uncrumple.data.checks import pictures as room
+    from uncrumple.data.checks.clock import Clock
+    from uncrumple.data.checks.view import view_of
+
+    x = random.integers(0, 256, shape).astype(np.float32)
+    x[2] = 7
+    x[3].flat[5] = np.inf
+    at_once = room.pictures(view_of(x, kind="images"), view_of(x, kind="images").train, Clock(60))
+    view = view_of(list(x), kind="images")
+    one_by_one = room._look(view, view.train.__class__("data", list(x)), Clock(60))
+    for name in ("rows", "small", "appearance", "background", "flat", "sizes"):
+        np.testing.assert_allclose(getattr(at_once, name), getattr(one_by_one, name), rtol=1e-4, atol=1e-3)
+    assert at_once.bad_values == one_by_one.bad_values == [(3, "infinity")] and at_once.flat.tolist().index(True) == 2

@@ -289,7 +289,7 @@ def _numbers(view: View, part: Part) -> np.ndarray:
         columns = [values for values in part.x.values() if values.dtype.kind == "f"]
         return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
     if isinstance(part.x, np.ndarray) and part.x.dtype.kind in "iufb":
-        step = max(1, part.x.size // 20_000_000)
+        step = max(1, part.x.size // 4_000_000)
         return np.asarray(part.x[::step], np.float64).reshape(len(part.x[::step]), -1)
     raise CannotRunError("files of pictures are scaled where they are read")
 

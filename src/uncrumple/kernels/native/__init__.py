@@ -45,6 +45,7 @@ _FUNCTIONS = {
     "normalize": "inninndippppppp",
     "normalize_backward": "inninndipppppppppppp",
     "add_bias": "innipp",
+    "add_rows": "innnippp",
     "layer_normalize": "inndipppppp",
     "layer_normalize_backward": "innippppppp",
     "attention": "innnnnndiipppppp",

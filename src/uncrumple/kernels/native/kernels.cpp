@@ -1032,6 +1032,12 @@ EXPORT int uncrumple_add_bias(int threads, Size rows, Size columns, int relu, co
     DISPATCH(add_bias(threads, rows, columns, relu, bias, y))
 }
 
+EXPORT int uncrumple_add_rows(int threads, Size rows, Size width, Size count, int wide, const void* places,
+                              const float* from, float* to) {
+    if (wide) DISPATCH(add_rows(threads, rows, width, count, (const int64_t*)places, from, to))
+    DISPATCH(add_rows(threads, rows, width, count, (const int32_t*)places, from, to))
+}
+
 EXPORT int uncrumple_attention(int threads, Size batch, Size heads, Size queries, Size keys, Size width,
                                Size width_out, double scale, int causal, int half, const Size* strides,
                                const void* query, const void* key, const void* value, void* out, float* sums) {
@@ -2577,12 +2583,65 @@ void gather(Size rows, Size columns, Size wide, const float* from, const float* 
     }
 }
 
+#if LANES == 16
+// Exchanges rows and columns of 16 x 16 floats, written with `stride` floats from row to row.
+inline void turn_square(const float* from, Size from_row, float* to, Size stride) {
+    __m512 t[16], u[16];
+    for (int n = 0; n < 16; n++) t[n] = _mm512_loadu_ps(from + n * from_row);
+    for (int n = 0; n < 16; n += 2) {
+        u[n] = _mm512_unpacklo_ps(t[n], t[n + 1]);
+        u[n + 1] = _mm512_unpackhi_ps(t[n], t[n + 1]);
+    }
+    for (int n = 0; n < 16; n += 4)
+        for (int k = 0; k < 2; k++) {
+            t[n + 2 * k] = _mm512_shuffle_ps(u[n + k], u[n + k + 2], 0x44);
+            t[n + 2 * k + 1] = _mm512_shuffle_ps(u[n + k], u[n + k + 2], 0xee);
+        }
+    for (int n = 0; n < 4; n++) {
+        u[n] = _mm512_shuffle_f32x4(t[n], t[n + 4], 0x88);
+        u[n + 4] = _mm512_shuffle_f32x4(t[n], t[n + 4], 0xdd);
+        u[n + 8] = _mm512_shuffle_f32x4(t[n + 8], t[n + 12], 0x88);
+        u[n + 12] = _mm512_shuffle_f32x4(t[n + 8], t[n + 12], 0xdd);
+    }
+    for (int n = 0; n < 8; n++) {
+        _mm512_storeu_ps(to + n * stride, _mm512_shuffle_f32x4(u[n], u[n + 8], 0x88));
+        _mm512_storeu_ps(to + (n + 8) * stride, _mm512_shuffle_f32x4(u[n], u[n + 8], 0xdd));
+    }
+}
+#endif
+
 // Rows of `wide` floats become columns: to[n * to_wide + row], zeros for rows that are missing.
 inline void turn(Size rows, Size columns, Size wide, const float* from, float* to, Size to_wide) {
+    Size done = 0;
+#if LANES == 16
+    if (columns % 16 == 0)
+        for (; done + 16 <= rows; done += 16)
+            for (Size n = 0; n < columns; n += 16)
+                turn_square(from + done * wide + n, wide, to + n * to_wide + done, to_wide);
+#endif
     for (Size n = 0; n < columns; n++) {
-        for (Size row = 0; row < rows; row++) to[n * to_wide + row] = from[row * wide + n];
+        for (Size row = done; row < rows; row++) to[n * to_wide + row] = from[row * wide + n];
         for (Size row = rows; row < to_wide; row++) to[n * to_wide + row] = 0;
     }
+}
+
+// Fills a table of `rows` x `width` with zeros, and adds row n of `from` to the row that `places[n]` names. A thread does
+// the rows of the table that are its own, in the order of `places`, so that the sums are the same for all numbers of
+// threads.
+template <typename Place>
+int add_rows(int threads, Size rows, Size width, Size count, const Place* places, const float* from, float* to) {
+    split(threads, rows, width, [=](Size first, Size last) {
+        std::memset(to + first * width, 0, size_t((last - first) * width) * 4);
+        for (Size n = 0; n < count; n++) {
+            Size row = Size(places[n]);
+            if (row < first || row >= last) continue;
+            const float* source = from + n * width;
+            float* target = to + row * width;
+            for (Size k = 0; k < width; k += LANES)
+                put(target + k, get(target + k, width - k) + get(source + k, width - k), width - k);
+        }
+    });
+    return 0;
 }
 
 struct Heads {
