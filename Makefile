@@ -55,7 +55,7 @@ test-native: $(VENV)/.dev
 	    -fsanitize=address,undefined src/uncrumple/kernels/native/kernels.cpp -o build/kernels_sanitized.so
 	UNCRUMPLE_NATIVE=$(CURDIR)/build/kernels_sanitized.so ASAN_OPTIONS=detect_leaks=0 \
 	    LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	    $(BIN)/python -m pytest tests/kernels tests/training/test_plan.py tests/models/test_fusion.py tests/models/test_fused_steps.py
+	    $(BIN)/python -m pytest tests/kernels tests/training/test_plan.py tests/training/test_native_epochs.py tests/training/test_many.py tests/models/test_fusion.py tests/models/test_fused_steps.py
 
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/parity/fuzz/compare_all.py --models $(MODELS) --seed $(SEED)

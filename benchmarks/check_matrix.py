@@ -149,8 +149,10 @@ def written(planted: list, quality: dict, clean: dict, options: argparse.Namespa
         ]
         lines += ["| Set | Recall | Precision |", "|---|---|---|"]
         for place, pairs in quality.items():
-            recall, precision = np.nanmean(np.array(pairs), axis=0)
-            lines.append(f"| {place} | {recall:.2f} | {precision:.2f} |")
+            recalls, precisions = np.array(pairs).T
+            known = precisions[np.isfinite(precisions)]
+            precision = f"{known.mean():.2f}" if len(known) else "none flagged"
+            lines.append(f"| {place} | {recalls.mean():.2f} | {precision} |")
     lines += [
         "",
         "## What is said about clean data",
@@ -186,8 +188,7 @@ HEAD = """
 Written by `benchmarks/check_matrix.py`; the numbers are those of its last run.
 
 ```python
-from uncrumple.data.checks import check
-from uncrumple.data.split import split
+from uncrumple.data import check, split
 
 report = check(x, y, parts=split(y))
 print(report)              # findings, worst first; then the checks that ran and those that could not
