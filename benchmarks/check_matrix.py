@@ -191,8 +191,8 @@ Written by `benchmarks/check_matrix.py`; the numbers are those of its last run.
 from uncrumple.data import check, split
 
 report = check(x, y, parts=split(y))
-print(report)              # findings, worst first; then the checks that ran and those that could not
-report.to_dict()           # the same as data
+print(report)  # findings, worst first; then the checks that ran and those that could not
+report.to_dict()  # the same as data
 ```
 
 Each finding says what was seen, the number and its limit, why it matters, and one thing to try.
