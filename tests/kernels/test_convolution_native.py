@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from uncrumple.kernels import native
+from uncrumple.kernels import convolution_native, native
 from uncrumple.kernels.convolution_native import Ending, Geometry, convolve_and_end, convolve_and_end_plain
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
@@ -106,6 +106,37 @@ def test_gradients_can_be_differentiated_again():
             (first,) = torch.autograd.grad(out.pow(2).sum(), inputs[1], create_graph=True)
             found.append(torch.autograd.grad(first.pow(2).sum(), inputs[0])[0])
         torch.testing.assert_close(*found, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_nothing_changes_without_gradients(instruction_set, size, kind):
+    """Then nothing is kept for the way back, and relu may be part of the convolution."""
+    inputs = [one.detach().to(kind) for one in leaves(*size)]
+    learning = [one.clone(memory_format=torch.preserve_format).requires_grad_() for one in inputs]
+    tolerance = 1e-5 if kind is torch.float32 else 1e-2
+    for ending in (Ending(True), Ending(True, (2, 2)), Ending(False, (3, 2)), Ending(True, (2, 2), 9, 2**30, 4 / 3)):
+        for geometry in (PLAIN, Geometry((2, 1), (1, 1), (1, 1), 1)):
+            out = convolve_and_end(*inputs, geometry, ending)
+            expected = convolve_and_end(*learning, geometry, ending)
+            assert out.grad_fn is None
+            assert expected.grad_fn is not None
+            assert out.dtype is kind
+            torch.testing.assert_close(out, expected.detach(), rtol=tolerance, atol=tolerance)
+            with torch.no_grad():
+                torch.testing.assert_close(convolve_and_end(*learning, geometry, ending), out, rtol=0, atol=0)
+
+
+def test_relu_without_gradients_in_any_memory_and_without_onednns_own(monkeypatch):
+    x, weight, bias = (one.detach() for one in leaves(2, 12, 13, 4, 6, groups=2))
+    geometry = Geometry((1, 2), (1, 0), (2, 1), 2)
+    for given in (x, x.contiguous(), x[:, :, :, ::2]):
+        for shift in (bias, None):
+            expected = convolve_and_end_plain(given, weight, shift, geometry, Ending(True))
+            torch.testing.assert_close(convolve_and_end(given, weight, shift, geometry, Ending(True)), expected)
+    monkeypatch.setattr(convolution_native, "_rectifies", lambda kind: False)
+    expected = convolve_and_end_plain(x, weight, bias, geometry, Ending(True))
+    torch.testing.assert_close(convolve_and_end(x, weight, bias, geometry, Ending(True)), expected)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -60,7 +60,7 @@ def convolve_and_end(
     if ending.window is not None:
         return _pooled(_convolved(x, weight, bias, geometry), ending, None)
     if _rectifies(x.dtype):
-        weight = weight.contiguous(memory_format=torch.channels_last)
+        weight = _laid_out(weight, x)
         strides, padding, dilation, groups = (_listed(one) for one in geometry)
         return torch.ops.mkldnn._convolution_pointwise(
             x, weight, bias, padding, strides, dilation, groups, "relu", [None], ""
@@ -85,8 +85,13 @@ def convolve_and_end_plain(
 
 
 def _convolved(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry) -> torch.Tensor:
-    # oneDNN takes its time over kernels that lie as Keras has them: input channels before output channels.
-    return functional.conv2d(x, weight.contiguous(memory_format=torch.channels_last), bias, *geometry)
+    return functional.conv2d(x, _laid_out(weight, x), bias, *geometry)
+
+
+def _laid_out(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return a kernel as oneDNN likes it: it takes its time over input channels before output channels, as in Keras."""
+    worth_it = x.numel() >= 4 * weight.numel()
+    return weight.contiguous(memory_format=torch.channels_last) if worth_it else weight
 
 
 def _pooled(sums: torch.Tensor, ending: Ending, where: torch.Tensor | None) -> torch.Tensor:

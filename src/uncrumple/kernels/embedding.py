@@ -28,7 +28,8 @@ class _LookUp(torch.autograd.Function):
         places, rows = indices.reshape(-1), d_output.reshape(-1, width)
         if not torch.is_grad_enabled() and native.takes(rows):
             # The numbers were looked up in the forward pass, so they are those of rows.
-            total, rows = rows.new_empty(ctx.rows, width), rows.contiguous()
+            total = rows.new_empty(ctx.rows, width)
+            places, rows = places.contiguous(), rows.contiguous()
             native.call("add_rows", ctx.rows, width, len(places), places.dtype is torch.int64, places, rows, total)
             return None, total
         total = torch.zeros(ctx.rows, width, dtype=d_output.dtype, device=d_output.device)

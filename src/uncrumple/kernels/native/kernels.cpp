@@ -2775,6 +2775,9 @@ int attention_backward(int threads, Heads of, const Number* query, const Number*
 
 // --- layer normalization of a sum -------------------------------------------------------------------------
 
+#if LANES == 16
+inline float total_of(V v) { return _mm512_reduce_add_ps((__m512)v); }  // in the order below
+#else
 inline float total_of(V v) {
     float parts[LANES];
     store(parts, v);
@@ -2782,6 +2785,7 @@ inline float total_of(V v) {
         for (int n = 0; n < half; n++) parts[n] += parts[n + half];
     return parts[0];
 }
+#endif
 
 template <typename Number>
 inline V sum_of(const Number* x, const Number* shortcut, Size at, Size left) {
