@@ -188,8 +188,11 @@ HEAD = """
 Written by `benchmarks/check_matrix.py`; the numbers are those of its last run.
 
 ```python
+from sklearn.datasets import load_iris
+
 from uncrumple.data import check, split
 
+x, y = load_iris(return_X_y=True)
 report = check(x, y, parts=split(y))
 print(report)  # findings, worst first; then the checks that ran and those that could not
 report.to_dict()  # the same as data
