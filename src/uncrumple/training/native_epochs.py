@@ -201,9 +201,10 @@ class PlannedEpochs:
 
 def planned_epochs(model: Any, epochs: EndlessEpochs) -> PlannedEpochs | None:
     """Return how a model's epochs can be done natively; None where its steps are to be done one by one."""
-    plan, batches = model._plan, epochs.batches
+    plan = model._plan
     if plan is None or type(epochs) is not EndlessEpochs or epochs._per_epoch is not None:
         return None
+    batches = epochs.batches
     if not plan.holds():
         return None
     made = plan.epochs
