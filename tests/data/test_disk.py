@@ -1,5 +1,6 @@
 """Arrays that stay in files: the batches of those in memory, without the memory."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -155,7 +156,7 @@ def test_text_and_many_models_are_refused(tmp_path):
 
 
 def test_memory_stays_small(tmp_path):
-    """Training on a file of 100 MB adds clearly less than that to what the process keeps for itself."""
+    """Training on a file of 100 MB adds less than a fifth of that to what the process keeps for itself."""
     code = f"""
 import numpy as np, uncrumple as uc
 x = np.lib.format.open_memmap({str(tmp_path / "x.npy")!r}, "w+", "float64", (12500, 1000))
@@ -172,5 +173,7 @@ print(own() - before)
 """
     if not hasattr(resource, "RUSAGE_SELF") or not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(out.stdout.strip().split("\n")[-1]) < 80
+    # What the allocator keeps of freed memory for later depends on the threads' turns, and is not what is measured.
+    environment = {**os.environ, "UNCRUMPLE_KEEP_MEMORY": "0"}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert float(out.stdout.strip().split("\n")[-1]) < 20

@@ -117,14 +117,18 @@ class DiskArray:
         """Read rows into memory: those of the numbers in `index`, in that order, or from start to stop."""
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
-            if self.block_rows is None:
-                found = np.array(self.source[self._start + start : self._start + stop])
-            else:
-                found = self._from_blocks(np.arange(start, stop) + self._start)
+            numbers = np.arange(start, stop) + self._start
         else:
             numbers = index.cpu().numpy() + self._start
-            found = self.source.take(numbers, 0) if self.block_rows is None else self._from_blocks(numbers)
-        return to_tensor(found, self.argument)
+        if self.block_rows is not None:
+            return to_tensor(self._from_blocks(numbers), self.argument)
+        rows = torch.empty((len(numbers), *self.shape[1:]), dtype=self.dtype)
+        # A piece at a time: while numbers change their type, only few are in memory twice.
+        for piece, place in zip(
+            rows.split(size := max(1, _BLOCK_BYTES // max(1, self.row_bytes))), range(0, len(rows), size)
+        ):
+            piece.copy_(to_tensor(self.source.take(numbers[place : place + size], 0), self.argument))
+        return rows
 
     def _from_blocks(self, numbers: np.ndarray) -> np.ndarray:
         """Read rows by blocks, and keep these: the rows next asked for are likely to lie in them."""
