@@ -64,9 +64,6 @@ REASONS: dict[str, str] = {
     "Optimizer": "It names its arguments, where Keras takes any.",
     "optimizers.Optimizer": "It names its arguments, where Keras takes any.",
     "*Optimizer.add_variable": "Weights on one device: there is nothing to join and no layout.",
-    "Optimizer.build": "The same by place; the argument has another name.",
-    "optimizers.*.build": "The same by place; the argument has another name.",
-    "mixed_precision.LossScaleOptimizer.build": "The same by place; the argument has another name.",
     "optimizers.*.update_step": "The same by place; the argument has another name.",
     "optimizers.Muon.*": "A step of its computation; here a function of the module.",
     "mixed_precision.LossScaleOptimizer.check_finite": "A step of its computation; here a function of the module.",
@@ -88,7 +85,7 @@ REASONS: dict[str, str] = {
     "*.stateless_compute_loss": "`stateless_call` and `compute_loss` in turn do it.",
     "DTypePolicy.convert_input": "Layers cast their inputs themselves.",
     # --- arguments ------------------------------------------------------------------------
-    "*.from_config": "`with custom_object_scope(...)` stands for `custom_objects`.",
+    "*.from_config": "Files never run code, in whatever mode: `safe_mode` of `load_model` is the only one there is.",
     "*.call": "The same in a call of the layer: `training` is handed on by it, and what is not taken is not taken there either.",
     "*.compute_mask": "The same by place; the argument has another name.",
     "*.evaluate": "An unknown argument is answered with the one that is meant.",
@@ -316,28 +313,36 @@ def text() -> str:
     import keras
 
     found = found_names()
-    total, per_room = {}, {}
+    per_room: dict[str, dict[str, int]] = {}
+    # Statuses of functions and classes, and of the methods and properties of the classes.
+    names: dict[bool, dict[str, int]] = {False: {}, True: {}}
     modules = sorted(rooms(), key=len, reverse=True)
     for one in found:
-        total[one.status] = total.get(one.status, 0) + 1
         room = next(room for room in modules if one.name.startswith(f"{room}.") or not room)
+        member = "." in one.name.removeprefix(room).strip(".")
+        names[member][one.status] = names[member].get(one.status, 0) + 1
         row = per_room.setdefault(room, dict.fromkeys(("same", "more", "differs", "absent"), 0))
         row[one.status] += 1
-    count = len(found)
-    there = total.get("same", 0) + total.get("more", 0)
+    counts = [sum(names[False].values()), sum(names[True].values()), len(found)]
+
+    def line(title: str, *statuses: str, bold: str = "") -> str:
+        own, members = (sum(names[member].get(status, 0) for status in statuses) for member in (False, True))
+        cells = [f"{n:,} ({n / count:.1%})" for n, count in zip((own, members, own + members), counts)]
+        return f"| {' | '.join(f'{bold}{cell}{bold}' for cell in (title, *cells))} |"
+
     out = [
         "<!-- Written by docs/build_keras_coverage.py from the two packages: change those, or the reasons there. -->",
         *("", "# Keras's names", ""),
-        f"Keras {keras.__version__} offers {count:,} public names: functions, classes, and their methods and properties (those",
+        f"Keras {keras.__version__} offers {counts[0]:,} public functions and classes, and the classes {counts[1]:,} methods and properties (those",
         "that a class inherits are counted where they are from). A program compares them with what is here; nothing",
         *("on this page is written by hand but the reasons.", ""),
-        "| | names | share |",
-        "|---|---|---|",
-        f"| here, with the same arguments | {total.get('same', 0):,} | {total.get('same', 0) / count:.1%} |",
-        f"| here, and every call of Keras's works; others do, too | {total.get('more', 0):,} | {total.get('more', 0) / count:.1%} |",
-        f"| **together** | **{there:,}** | **{there / count:.1%}** |",
-        f"| here, with other arguments | {total.get('differs', 0):,} | {total.get('differs', 0) / count:.1%} |",
-        f"| absent | {total.get('absent', 0):,} | {total.get('absent', 0) / count:.1%} |",
+        "| | functions and classes | methods and properties | all |",
+        "|---|---|---|---|",
+        line("here, with the same arguments", "same"),
+        line("here, and every call of Keras's works; others do, too", "more"),
+        line("together", "same", "more", bold="**"),
+        line("here, with other arguments", "differs"),
+        line("absent", "absent"),
         *("", "## Room by room", "", "| room | same | more | other arguments | absent |", "|---|---|---|---|---|"),
     ]
     for room, row in sorted(per_room.items()):

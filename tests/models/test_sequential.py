@@ -306,3 +306,21 @@ def test_within_a_layer_that_knows_no_length(length):
     assert model.count_params() == 4 * 8 + 8 + 8 * 4 + 4
     if length is None:
         assert model(np.ones((1, 9, 4))).shape == (1, 9, 4)
+
+
+def test_from_config_knows_custom_objects():
+    class Doubled(layers.Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    model = keras.Sequential([keras.Input((3,)), Doubled(name="twice")])
+    config = keras.saving.serialize_keras_object(model)["config"]
+    with pytest.raises((TypeError, ValueError), match="Doubled"):
+        keras.Sequential.from_config(config)
+    again = keras.Sequential.from_config(config, custom_objects={"Doubled": Doubled})
+    assert again(np.ones((1, 3), "float32")).tolist() == [[2.0, 2.0, 2.0]]
+
+    wrapped = keras.saving.serialize_keras_object(layers.TimeDistributed(Doubled()))["config"]
+    with pytest.raises((TypeError, ValueError), match="Doubled"):
+        layers.TimeDistributed.from_config(wrapped)
+    assert isinstance(layers.TimeDistributed.from_config(wrapped, {"Doubled": Doubled}).layer, Doubled)

@@ -61,10 +61,10 @@ def model_of(function, library, args, settings):
     ]
 
 
-def fed(name):
+def fed(name, most=4):
     """Some calls of a function that have a tensor to feed."""
     calls = [call for call in ALL[name] if _feeds(call)]
-    return calls[:: -(-len(calls) // 4)] if calls else []
+    return calls[:: -(-len(calls) // most)] if calls else []
 
 
 def _feeds(structure):
@@ -106,10 +106,11 @@ NOT_IN_FILES = {"get_item", "vectorize", "custom_gradient"}
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("most", [1, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [name for name in ALL if name not in NO_LAYER | NOT_IN_FILES])
-def test_models_open_there_and_here(name):
+def test_models_open_there_and_here(name, most):
     theirs, own = functions(name)
-    for args, settings in fed(name):
+    for args, settings in fed(name, most):
         if (name, len(args)) == ("where", 1):
             continue
         keras.backend.clear_session(free_memory=False)

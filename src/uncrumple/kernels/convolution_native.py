@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from uncrumple.kernels import native
+from uncrumple.kernels import few_channels, native
 from uncrumple.kernels.dropout import keep_plain
 
 
@@ -57,15 +57,20 @@ def convolve_and_end(
     if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
         return _Convolution.apply(x, weight, bias, geometry, ending)
     # Without a gradient nothing needs to be kept: not where the greatest stood, not what relu cut off.
+    if x.dtype is torch.float32 and weight.shape[2:].numel() > 1 and not _is_worth_laying_out(weight, x):
+        # A sample or two: oneDNN would spend as long on the order of the weights as on the numbers.
+        if few_channels.takes(x, weight, geometry, most=weight.numel()):
+            sums = few_channels.convolve(x, weight, bias, geometry, ending.relu and ending.window is None)
+            return sums if ending.window is None else _pooled(sums, ending, None)
     if ending.window is not None:
         return _pooled(_convolved(x, weight, bias, geometry), ending, None)
-    if _rectifies(x.dtype):
+    if not few_channels.takes(x, weight, geometry) and _rectifies(x.dtype):
         weight = _laid_out(weight, x)
         strides, padding, dilation, groups = (_listed(one) for one in geometry)
         return torch.ops.mkldnn._convolution_pointwise(
             x, weight, bias, padding, strides, dilation, groups, "relu", [None], ""
         )
-    return _convolved(x, weight, bias, geometry).relu_()
+    return _convolved(x, weight, bias, geometry, relu=True)
 
 
 def convolve_and_end_plain(
@@ -84,14 +89,23 @@ def convolve_and_end_plain(
     return out
 
 
-def _convolved(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry) -> torch.Tensor:
-    return functional.conv2d(x, _laid_out(weight, x), bias, *geometry)
+def _convolved(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool = False
+) -> torch.Tensor:
+    """Return the convolution, with channels last in memory; with `relu`, what is negative becomes 0."""
+    if few_channels.takes(x, weight, geometry):
+        return few_channels.convolve(x, weight, bias, geometry, relu)
+    sums = functional.conv2d(x, _laid_out(weight, x), bias, *geometry)
+    return sums.relu_() if relu else sums
 
 
 def _laid_out(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Return a kernel as oneDNN likes it: it takes its time over input channels before output channels, as in Keras."""
-    worth_it = x.numel() >= 4 * weight.numel()
-    return weight.contiguous(memory_format=torch.channels_last) if worth_it else weight
+    return weight.contiguous(memory_format=torch.channels_last) if _is_worth_laying_out(weight, x) else weight
+
+
+def _is_worth_laying_out(weight: torch.Tensor, x: torch.Tensor) -> bool:
+    return x.numel() >= 4 * weight.numel()
 
 
 def _pooled(sums: torch.Tensor, ending: Ending, where: torch.Tensor | None) -> torch.Tensor:
@@ -133,12 +147,11 @@ class _Convolution(torch.autograd.Function):
         geometry: Geometry,
         ending: Ending,
     ) -> torch.Tensor:
-        sums = _convolved(x, weight, bias, geometry)
+        sums = _convolved(x, weight, bias, geometry, relu=ending.window is None)
         ctx.geometry, ctx.ending, ctx.shape = geometry, ending, sums.shape
         if ending.window is None:
-            out = sums.relu_()
-            ctx.save_for_backward(x, weight, bias, out)
-            return out
+            ctx.save_for_backward(x, weight, bias, sums)
+            return sums
         samples, channels, height, width = sums.shape
         tall, wide = ending.window
         where = torch.empty(samples, height // tall, width // wide, channels, dtype=torch.uint8)
@@ -153,6 +166,10 @@ class _Convolution(torch.autograd.Function):
             return *_by_twin(ctx, x, weight, bias, d_output), None, None
         samples, channels, height, width = ctx.shape
         d_output = d_output.contiguous(memory_format=torch.channels_last)
+        few = not ctx.needs_input_grad[0] and few_channels.takes(x, weight, geometry)
+        if few and ending.window is None:
+            d_weight, d_bias = few_channels.gradients(x, weight, kept, d_output, geometry)
+            return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None
         d_sums = torch.empty(ctx.shape, dtype=x.dtype, memory_format=torch.channels_last)
         per_thread = torch.zeros(torch.get_num_threads(), channels)
         half = x.dtype is torch.bfloat16
@@ -163,6 +180,9 @@ class _Convolution(torch.autograd.Function):
         else:
             sizes = samples, height, width, channels, *ending.window
             native.call("pool_backward", *sizes, ending.scale, half, d_output, kept, d_sums, per_thread)
+        if few:
+            d_weight, d_bias = few_channels.gradients(x, weight, None, d_sums, geometry)
+            return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None
         d_x, d_weight, _ = torch.ops.aten.convolution_backward(
             d_sums,
             x,

@@ -18,6 +18,8 @@ from uncrumple.kernels.transforms import transformed
 
 # Below this many results, what is called around the product takes longer than what is saved.
 _WORTH_IT = 32768
+# Up to so many rows of bfloat16 are multiplied without tiles; for more, rounding the weights beforehand pays.
+_FEW_ROWS = 4
 
 
 def multiply_add(
@@ -42,6 +44,34 @@ def multiply_add(
     if not native.takes(x, kernel, bias, half=True) or _seen():
         return multiply_add_plain(x, kernel, bias, relu)
     return _Rectified.apply(x, kernel, bias)
+
+
+def multiply_add_wide(
+    x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None, relu: bool = False
+) -> torch.Tensor:
+    """Return `x @ kernel + bias` in bfloat16, with relu if asked, from weights in float32; there is no gradient.
+
+    The weights are rounded while they are read, and not written down in between.
+
+    Args:
+        x: (..., features), bfloat16.
+        kernel: (features, units), float32.
+        bias: (units), float32, or None.
+        relu: Whether negative results become 0.
+
+    Example:
+        >>> x = torch.tensor([[1.0, -2.0]], dtype=torch.bfloat16)
+        >>> multiply_add_wide(x, torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
+        tensor([[1.5000, 0.0000]], dtype=torch.bfloat16)
+    """
+    rows = x.reshape(-1, x.shape[-1]).contiguous()
+    if not native.takes(kernel, bias) or x.device.type != "cpu" or (len(rows) > _FEW_ROWS and not native.has_tiles()):
+        rounded = None if bias is None else bias.to(x.dtype)
+        return multiply_add(x, kernel.to(x.dtype), rounded, relu)
+    out = x.new_empty(len(rows), kernel.shape[1])
+    start = None if bias is None else bias.contiguous()
+    native.call("wide_product", len(rows), *kernel.shape, relu, rows, kernel.contiguous(), start, out)
+    return out.view(*x.shape[:-1], kernel.shape[1])
 
 
 def multiply_add_plain(

@@ -483,12 +483,18 @@ class Layer(OtherCalls):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a layer with these settings; the inverse of `get_config`."""
-        config = {
-            key: registry.deserialize_keras_object(value) if isinstance(value, (dict, list)) else value
-            for key, value in config.items()
-        }
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Return a layer with these settings; the inverse of `get_config`.
+
+        Args:
+            config: What `get_config()` returned, or what a file holds of it.
+            custom_objects: {name: class or function} that the config may name.
+        """
+        with registry.custom_object_scope(custom_objects or {}):
+            config = {
+                key: registry.deserialize_keras_object(value) if isinstance(value, (dict, list)) else value
+                for key, value in config.items()
+            }
         try:
             return cls(**config)
         except TypeError as error:

@@ -57,11 +57,12 @@ class Wrapper(Layer):
         return {**super().get_config(), "layer": self.layer}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         config = dict(config)
         layer = config.pop("layer")
         if isinstance(layer, dict):
-            layer = registry.deserialize_keras_object(layer)
+            with registry.custom_object_scope(custom_objects or {}):
+                layer = registry.deserialize_keras_object(layer)
         elif isinstance(layer, Layer):  # a config that was never written down holds the layer itself
             layer = type(layer).from_config(layer.get_config())
         return super().from_config({"layer": layer, **config})
@@ -225,10 +226,11 @@ class TorchModuleWrapper(Layer):
         return {**self.get_config(), "module": {"torch_module": type(self.module).__name__}}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         module = config.get("module")
         if isinstance(module, dict) and isinstance(module.get("torch_module"), str):
-            module = _module_named(str(config.get("name")), module["torch_module"])
+            with registry.custom_object_scope(custom_objects or {}):
+                module = _module_named(str(config.get("name")), module["torch_module"])
         if not isinstance(module, torch.nn.Module):
             raise ValueError(
                 explain(

@@ -34,8 +34,9 @@ class Functional(Model):
         return functional_config(self, self._graph)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        return functional_from_config(cls, config)
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        with registry.custom_object_scope(custom_objects or {}):
+            return functional_from_config(cls, config)
 
     def get_build_config(self) -> dict[str, Any] | None:
         return {"input_shape": None}

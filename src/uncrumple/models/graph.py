@@ -262,6 +262,7 @@ class Graph:
             position = target if isinstance(target, int) else -1
         self._chain = [step[0] for step in steps] if chain and self._output_slots[0] == position else None
         self._links = fuse(self._chain) if self._chain is not None else None
+        self.inference: Any = None  # what `predict` has written down: see inference.py
         self._expected = [(tensor.shape, _type_of(tensor)) for tensor in self.flat_inputs]
 
     def run(self, inputs: list[Any]) -> Any:

@@ -5,6 +5,7 @@ A façade: each method checks what it was given and hands over to one function.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from typing import Any
@@ -29,6 +30,7 @@ from uncrumple.layers.operation import Operation
 from uncrumple.layers.shapes import symbols
 from uncrumple.layers.weights import Added
 from uncrumple.models.graph import Graph
+from uncrumple.models.inference import predict_at_once
 from uncrumple.training import checks, loop, own_steps
 from uncrumple.training.compiled import CompiledLoss, CompiledMetrics
 from uncrumple.training.shared import quiet_elsewhere
@@ -468,6 +470,8 @@ class Model(Layer, loop.Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        *,
+        diagnose: bool = False,
         **unknown: Any,
     ) -> Any:
         """Train the model.
@@ -490,9 +494,11 @@ class Model(Layer, loop.Steps):
             validation_steps: Batches per validation.
             validation_batch_size: By default `batch_size`.
             validation_freq: Validate every n-th epoch, or after the epochs in this list (counted from 1).
+            diagnose: Watch the model while it learns, and say once what goes wrong: what was seen, where, the
+                number and its limit, why it matters, and one thing to try. See docs/diagnosis.md.
 
         Returns:
-            A `History`: `.history` holds one list per metric.
+            A `History`: `.history` holds one list per metric, `.findings` what `diagnose` found.
 
         Raises:
             ValueError: The model is not compiled, or data and model do not fit. Nothing was trained then.
@@ -518,7 +524,9 @@ class Model(Layer, loop.Steps):
         x, y, sample_weight, validation_data = checks.split_for_validation(
             x, y, sample_weight, validation_data, validation_split
         )
-        training = make_batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
+        training = make_batches(
+            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight, training=True
+        )
         validation = None
         if validation_data is not None:
             parts = (
@@ -544,16 +552,24 @@ class Model(Layer, loop.Steps):
                 batch_size=training.batch_size,
             )
         checks.check_monitors(self, callbacks.callbacks, validation is not None)
+        epochs_of_validation = EndlessEpochs(validation, validation_steps) if validation is not None else None
+        diagnosis = None
+        if diagnose:
+            from uncrumple.training.diagnosis import Diagnosis
+
+            diagnosis = Diagnosis(self, epochs_of_training, epochs_of_validation, loud=verbose != 0)
+            callbacks.append(diagnosis)
         try:
             with told(self):
                 return loop.fit(
                     self,
                     epochs_of_training,
-                    EndlessEpochs(validation, validation_steps) if validation is not None else None,
+                    epochs_of_validation,
                     callbacks,
                     initial_epoch,
                     epochs,
                     validation_freq,
+                    diagnosis,
                 )
         except Exception as error:
             failure = own_steps.explained(self, error)
@@ -562,6 +578,8 @@ class Model(Layer, loop.Steps):
             raise failure from None
         finally:
             self.train(False)
+            if diagnosis is not None:
+                callbacks.callbacks.remove(diagnosis)
 
     def _prepare(self, training: Any, validation: Any = None, *, learn: bool, again: bool = True) -> None:
         """Build what is not built, look at the data, and refuse what cannot work, before anything runs."""
@@ -655,6 +673,10 @@ class Model(Layer, loop.Steps):
         """
         if unknown:
             raise unknown_of(Model.predict, unknown)
+        if callbacks is None and steps is None and type(verbose) is int and verbose == 0:
+            found = predict_at_once(self, x, batch_size)
+            if found is not None:
+                return found
         checks.check_arguments("predict", batch_size=batch_size, verbose=verbose, steps=steps)
         batches = make_batches(x, batch_size=batch_size)
         if any(True for _ in self.parameters()):
@@ -750,6 +772,33 @@ class Model(Layer, loop.Steps):
 
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
+    def trace(self, x: Any, **settings: Any) -> Any:
+        """Return the way of data through the model: shapes, parameters, and the arithmetic of one number per layer.
+
+        Args:
+            x: Samples, as for `predict`.
+            settings: `layer`, `unit`, `sample`, `time_step`, `training`: see `uncrumple.explain.trace`.
+
+        Returns:
+            A `Trace`; `print(model.trace(x))` shows it.
+        """
+        # A room above this one, so it is opened only when somebody asks to see.
+        return importlib.import_module("uncrumple.explain").trace(self, x, **settings)
+
+    def step_through(self, x: Any, y: Any = None, **settings: Any) -> Any:
+        """Return one forward and backward pass with its numbers: prediction, cost, chain rule, update.
+
+        The model stays as it was.
+
+        Args:
+            x, y: Samples and targets, as for `fit`.
+            settings: `weight`, `sample_weight`, `sample`: see `uncrumple.explain.step_through`.
+
+        Returns:
+            A `Step`; `print(model.step_through(x, y))` shows it.
+        """
+        return importlib.import_module("uncrumple.explain").step_through(self, x, y, **settings)
+
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Save the whole model (layers, weights, optimizer, what `compile` was given) as a `.keras` or `.h5` file.
 
@@ -837,13 +886,18 @@ class Model(Layer, loop.Steps):
         return json.dumps(sharing.write(lambda: registry.serialize_keras_object(self)), **kwargs)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a model with these settings; of a functional model's config, that model."""
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Return a model with these settings; of a functional model's config, that model.
+
+        Args:
+            config: What `get_config()` returned.
+            custom_objects: {name: class or function} that the config may name.
+        """
         if cls is Model and {"layers", "input_layers", "output_layers"} <= config.keys():
             from uncrumple.models.functional import Functional
 
-            return Functional.from_config(config)
-        return super().from_config(config)
+            return Functional.from_config(config, custom_objects)
+        return super().from_config(config, custom_objects)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -293,10 +293,11 @@ class Sequential(Model):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         model = cls(name=config.get("name"), trainable=config.get("trainable", True))
-        for entry in config["layers"]:
-            model.add(registry.deserialize_keras_object(entry))
+        with registry.custom_object_scope(custom_objects or {}):
+            for entry in config["layers"]:
+                model.add(registry.deserialize_keras_object(entry))
         shape = config.get("build_input_shape")
         if model._graph is None and shape:
             model.build(tuple(shape))

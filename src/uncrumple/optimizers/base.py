@@ -120,15 +120,15 @@ class Optimizer(OptimizerState):
         self._decays: list[bool] | None = None  # None: every weight decays
         self._decay_is_fused = False
 
-    def build(self, var_list: Iterable[torch.Tensor]) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         """Take the weights to train, and make the state that goes with them.
 
         Args:
-            var_list: The weights, such as `model.trainable_variables` or `model.parameters()`.
+            variables: The weights, such as `model.trainable_variables` or `model.parameters()`.
         """
         if self.built:
             return
-        self._take_weights(list({id(weight): weight for weight in var_list}.values()))
+        self._take_weights(list({id(weight): weight for weight in variables}.values()))
         if self.use_ema:
             self._averages = [self._add_slot(weight, "average") for weight in self._weights]
         if self.gradient_accumulation_steps:

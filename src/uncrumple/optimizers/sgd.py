@@ -79,11 +79,11 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         self._fused = False
 
-    def build(self, var_list: Iterable[torch.Tensor]) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         """Take the weights; with momentum, keep a velocity for each."""
         if self.built:
             return
-        super().build(var_list)
+        super().build(variables)
         if self.momentum:
             self.add_optimizer_variables(self._weights, "momentum")
 

@@ -111,6 +111,7 @@ def fit(
     initial_epoch: int,
     epochs: int,
     validation_freq: Any = 1,
+    diagnosis: Any = None,
 ) -> Any:
     """Train `model` for the epochs from `initial_epoch` to `epochs`; return its `History`."""
     model.stop_training = False
@@ -132,7 +133,8 @@ def fit(
             planned = None if hooked or skip else planned_epochs(model, batches)
             if planned is not None:
                 step = planned.run() - 1  # a small network: many steps by one native call
-            for step, batch in enumerate(threads.watched(batches.epoch()) if planned is None else ()):
+            drawn: Any = batches.epoch() if planned is None else ()
+            for step, batch in enumerate(threads.watched(drawn if diagnosis is None else diagnosis.watched(drawn))):
                 if step < skip:
                     continue
                 if hooked and step % each == 0:
@@ -206,11 +208,12 @@ def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
     for step, batch in enumerate(batches.epoch()):
         if hooked:
             callbacks.on_predict_batch_begin(step)
-        outputs = model.predict_step(as_handed(batch))
+        handed = as_handed(batch)
+        outputs = model.predict_step(handed)
         if outputs is None:
             _refuse_nothing(model)
         structure = outputs if structure is None else structure
-        collected.append(tree.flatten(outputs))
+        collected.append([own_memory(one, *tree.flatten(handed)) for one in tree.flatten(outputs)])
         if hooked:
             callbacks.on_predict_batch_end(step, {"outputs": outputs})
         if model.stop_predicting:
@@ -294,6 +297,15 @@ def _explain_no_gradient(model: Any) -> None:
             "no .numpy(), .detach(), .item(), argmax or torch.no_grad() between the outputs and the loss",
         )
     )
+
+
+def own_memory(output: Any, *inputs: Any) -> Any:
+    """Return predictions that share no memory with the data: who changes them must not change that."""
+    if not isinstance(output, torch.Tensor) or output.device.type == "meta":
+        return output
+    place = output.untyped_storage().data_ptr()
+    shared = any(isinstance(one, torch.Tensor) and one.untyped_storage().data_ptr() == place for one in inputs)
+    return output.clone() if shared else output
 
 
 def _joined(parts: Any) -> np.ndarray:

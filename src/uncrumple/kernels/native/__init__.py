@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 2  # that of `uncrumple_version` in kernels.cpp
+VERSION = 3  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 
@@ -41,6 +41,9 @@ _FUNCTIONS = {
     "pool": "innnnnninndippp",
     "pool_backward": "innnnnndipppp",
     "relu_backward": "innipppp",
+    "wide_product": "innnipppp",
+    "few_channels": "ipiipppp",
+    "few_channels_backward": "ipipppp",
     "batch_moments": "innddipppppp",
     "normalize": "inninndippppppp",
     "normalize_backward": "inninndipppppppppppp",

@@ -804,7 +804,7 @@ int chosen_set = best_set();
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 2; }
+EXPORT int uncrumple_version() { return 3; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -875,6 +875,36 @@ EXPORT int uncrumple_relu_backward(int threads, Size rows, Size columns, int hal
     if (half)
         DISPATCH(relu_backward(threads, rows, columns, (const Half*)y, (const Half*)dy, (Half*)dx, sums))
     DISPATCH(relu_backward(threads, rows, columns, (const float*)y, (const float*)dy, (float*)dx, sums))
+}
+
+// The sizes are those of FewShape, in its order.
+EXPORT int uncrumple_few_channels(int threads, const Size* sizes, int relu, int half, const void* x, const void* kernel,
+                                  const void* bias, void* out) {
+    if (half)
+        DISPATCH(few_channels(threads, sizes, relu, (const Half*)x, (const Half*)kernel, (const Half*)bias, (Half*)out))
+    DISPATCH(few_channels(threads, sizes, relu, (const float*)x, (const float*)kernel, (const float*)bias, (float*)out))
+}
+
+EXPORT int uncrumple_few_channels_backward(int threads, const Size* sizes, int half, const void* x, const void* y,
+                                           const void* d, float* sums) {
+    if (half) DISPATCH(few_channels_backward(threads, sizes, (const Half*)x, (const Half*)y, (const Half*)d, sums))
+    DISPATCH(few_channels_backward(threads, sizes, (const float*)x, (const float*)y, (const float*)d, sums))
+}
+
+// Of x in bfloat16 and a kernel and a bias in floats, rounded on the way. Many rows are worth tiles, where there are any.
+EXPORT int uncrumple_wide_product(int threads, Size rows, Size inner, Size columns, int relu, const Half* x,
+                                  const float* kernel, const float* bias, Half* out) {
+#ifdef HAS_TILES
+    if (rows >= 8 && chosen_set == 2 && tiles::allowed()) {
+        static thread_local Scratch scratch;
+        float* sums = scratch.floats(rows * columns + 1);
+        if (!sums) return NO_MEMORY;
+        tiles::Operand a = {x, inner, false, false}, b = {kernel, columns, false, true};
+        int failed = tiles::product(threads, rows, columns, inner, a, b, sums, nullptr, nullptr);
+        return failed ? failed : avx512::end_rows(threads, rows, columns, relu, sums, bias, out);
+    }
+#endif
+    DISPATCH(few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out))
 }
 
 // Every function returns 0, or 1 if there was no memory. d_bias has a row per thread, which comes as zeros and leaves
@@ -1762,6 +1792,9 @@ int relu_backward(int threads, Size rows, Size columns, const Number* y, const N
     });
     return 0;
 }
+
+#include "few_channels.h"
+#include "few_rows.h"
 
 // --- softmax and cross-entropy -----------------------------------------------------------------
 

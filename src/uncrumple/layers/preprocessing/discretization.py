@@ -173,7 +173,7 @@ class Discretization(Layer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         boundaries = config.get("bin_boundaries")
         if boundaries is None or config.get("num_bins") is None:
             return super().from_config(config)

@@ -144,8 +144,9 @@ class StackedRNNCells(Layer):
         return {**super().get_config(), "cells": list(self.cells)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        cells = [registry.deserialize_keras_object(c) if isinstance(c, dict) else c for c in config["cells"]]
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        with registry.custom_object_scope(custom_objects or {}):
+            cells = [registry.deserialize_keras_object(c) if isinstance(c, dict) else c for c in config["cells"]]
         return super().from_config(
             {**{key: value for key, value in config.items() if key != "cells"}, "cells": tuple(cells)}
         )

@@ -1,0 +1,85 @@
+// Products of a few rows of bfloat16 with a matrix of floats, which is rounded to bfloat16 on the way. A part of
+// kernels.cpp, which compiles it once per instruction set.
+//
+// To predict a few samples a layer reads all of its weights once, and does little with each. Rounding them into
+// memory first, as a general product must, reads and writes them once more.
+
+// To bfloat16 and back, as `put` rounds.
+inline V rounded(V v) {
+    VU bits = (VU)v;
+    VU near = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
+    return v == v ? (V)near : v;
+}
+
+template <int ROWS_HERE, int WIDE>
+inline void few_rows_block(Size inner, Size columns, const Half* x, const float* kernel, const float* bias, int relu,
+                           Half* out, Size left) {
+    V sums[ROWS_HERE][WIDE];
+    for (int r = 0; r < ROWS_HERE; r++)
+        for (int v = 0; v < WIDE; v++) sums[r][v] = V{};
+    for (Size k = 0; k < inner; k++, kernel += columns) {
+        V weights[WIDE];
+        for (int v = 0; v < WIDE; v++) weights[v] = rounded(get(kernel + v * LANES, left - v * LANES));
+        for (int r = 0; r < ROWS_HERE; r++) {
+            uint32_t bits = uint32_t(x[r * inner + k].bits) << 16;
+            float one;
+            std::memcpy(&one, &bits, 4);
+            for (int v = 0; v < WIDE; v++) sums[r][v] += one * weights[v];
+        }
+    }
+    for (int r = 0; r < ROWS_HERE; r++)
+        for (int v = 0; v < WIDE; v++) {
+            V sum = sums[r][v];
+            if (bias) sum += rounded(get(bias + v * LANES, left - v * LANES));
+            put(out + r * columns + v * LANES, relu ? (sum <= 0.0f ? V{} : sum) : sum, left - v * LANES);
+        }
+}
+
+template <int WIDE>
+inline void few_rows_columns(Size rows, Size inner, Size columns, const Half* x, const float* kernel, const float* bias,
+                             int relu, Half* out, Size left) {
+    Size row = 0;
+    for (; row + 2 <= rows; row += 2)
+        few_rows_block<2, WIDE>(inner, columns, x + row * inner, kernel, bias, relu, out + row * columns, left);
+    if (row < rows)
+        few_rows_block<1, WIDE>(inner, columns, x + row * inner, kernel, bias, relu, out + row * columns, left);
+}
+
+// out (rows, columns) = x (rows, inner) times kernel (inner, columns), plus bias, and relu.
+inline int few_rows(int threads, Size rows, Size inner, Size columns, int relu, const Half* x, const float* kernel,
+                    const float* bias, Half* out) {
+    enum { MOST = LANES == 16 ? 8 : 4 };
+    Size blocks = (columns + MOST * LANES - 1) / (MOST * LANES);
+    split(threads, blocks, rows * inner * MOST, [=](Size first, Size last) {
+        for (Size n = first * MOST * LANES; n < smaller(last * MOST * LANES, columns);) {
+            Size left = columns - n;
+            const float* start = bias ? bias + n : nullptr;
+            // Whole vectors only, up to the last block: a block never reads beyond its columns.
+            if (left > (MOST - 1) * LANES) {
+                few_rows_columns<MOST>(rows, inner, columns, x, kernel + n, start, relu, out + n, left);
+                n += MOST * LANES;
+            } else if (left > LANES) {
+                few_rows_columns<2>(rows, inner, columns, x, kernel + n, start, relu, out + n, left);
+                n += 2 * LANES;
+            } else {
+                few_rows_columns<1>(rows, inner, columns, x, kernel + n, start, relu, out + n, left);
+                n += LANES;
+            }
+        }
+    });
+    return 0;
+}
+
+// The same from sums (rows, columns) that something else has made.
+inline int end_rows(int threads, Size rows, Size columns, int relu, const float* sums, const float* bias, Half* out) {
+    split(threads, rows, columns, [=](Size first, Size last) {
+        for (Size row = first; row < last; row++)
+            for (Size n = 0; n < columns; n += LANES) {
+                Size left = columns - n, at = row * columns + n;
+                V sum = get(sums + at, left);
+                if (bias) sum += rounded(get(bias + n, left));
+                put(out + at, relu ? (sum <= 0.0f ? V{} : sum) : sum, left);
+            }
+    });
+    return 0;
+}
