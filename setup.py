@@ -45,7 +45,7 @@ class BuildKernels(build_ext):
 kernels = Extension(
     "uncrumple.kernels.native._kernels",
     sources=["src/uncrumple/kernels/native/kernels.cpp"],
-    depends=[f"src/uncrumple/kernels/native/{name}.h" for name in ("few_channels", "few_rows")],
+    depends=[f"src/uncrumple/kernels/native/{name}.h" for name in ("adam_rows", "few_channels", "few_rows")],
     language="c++",
     optional=True,
 )

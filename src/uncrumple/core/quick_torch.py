@@ -33,6 +33,8 @@ def without_compiler() -> Iterator[None]:
 
     stand_in = types.ModuleType(_COMPILER)
     stand_in.disable = disable  # type: ignore[attr-defined]
+    # torch.func's way backwards asks for it.
+    stand_in.compiled_autograd = types.SimpleNamespace(_disable=contextlib.nullcontext)  # type: ignore[attr-defined]
     sys.modules[_COMPILER] = stand_in
     try:
         yield

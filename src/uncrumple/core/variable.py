@@ -24,6 +24,9 @@ class _Watch(threading.local):
 watch = _Watch()
 
 
+_torchs_grad: Any = torch.Tensor.grad
+
+
 class Variable(torch.nn.Parameter):
     """A tensor that is kept between calls, and trained if `trainable`.
 
@@ -99,6 +102,23 @@ class Variable(torch.nn.Parameter):
         return self.__dict__.get("_own_name", "variable")
 
     @property
+    def grad(self) -> torch.Tensor | None:  # type: ignore[override]
+        """The gradient, as torch keeps it; that of a table may wait as the rows that were looked up (`row_gradient`)."""
+        rows = self.__dict__.pop("row_gradient", None)
+        if rows is not None:
+            _torchs_grad.__set__(self, rows.dense(self))
+        return _torchs_grad.__get__(self)
+
+    @grad.setter
+    def grad(self, value: torch.Tensor | None) -> None:
+        self.__dict__.pop("row_gradient", None)
+        _torchs_grad.__set__(self, value)
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
+    @property
     def trainable(self) -> bool:
         """Whether training changes it: its own wish, and not frozen by its layer."""
         return self.requires_grad
@@ -171,11 +191,15 @@ class Variable(torch.nn.Parameter):
             return memo[id(self)]
         made = torch.Tensor._make_subclass(type(self), self.detach().clone(), self.requires_grad)
         memo[id(self)] = made
-        made.__dict__.update({key: copy.deepcopy(value, memo) for key, value in self.__dict__.items()})
+        made.__dict__.update({key: copy.deepcopy(value, memo) for key, value in self._kept().items()})
         return made
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (type(self), self.detach().as_subclass(torch.Tensor), self.requires_grad, dict(self.__dict__))
+        return _rebuild, (type(self), self.detach().as_subclass(torch.Tensor), self.requires_grad, self._kept())
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a copy has, too: all but the gradient."""
+        return {key: value for key, value in self.__dict__.items() if key != "row_gradient"}
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype_name(self.dtype)}, value={self.numpy()}>"

@@ -14,6 +14,32 @@ Tensors = list[torch.Tensor]
 _numel, _data_ptr = torch.Tensor.numel, torch.Tensor.data_ptr
 
 
+def native_adam_rows(
+    weight: torch.Tensor,
+    places: torch.Tensor,
+    rows: torch.Tensor,
+    mean: torch.Tensor,
+    square: torch.Tensor,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float = 0.0,
+) -> None:
+    """Do what `native_adam` does for a table whose gradient is a few rows, to the last bit.
+
+    Args:
+        weight: (rows, width), float32, dense; `mean` and `square` likewise.
+        places: Which row of the table each of `rows` is added to: int32 or int64.
+        rows: (count, width).
+        rate, beta_1, beta_2, epsilon, decay: As for `native_adam`.
+    """
+    memory = (ctypes.c_void_p * 4)(weight.data_ptr(), None, mean.data_ptr(), square.data_ptr())
+    settings = AdamSettings(rate, beta_1, beta_2, epsilon, 1.0 - decay)
+    wide = places.dtype is torch.int64
+    native.call("adam_rows", *weight.shape, len(places), wide, places, rows, memory, ctypes.addressof(settings))
+
+
 def native_adam(
     weights: Tensors,
     gradients: Tensors,

@@ -90,4 +90,3 @@ def _images(x: torch.Tensor) -> torch.Tensor:
 def _taps(weight: torch.Tensor) -> torch.Tensor:
     """Return (filters, channels, height, width) as (height, width, channels, filters), dense."""
     return weight.permute(2, 3, 1, 0).contiguous()
-

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncrumple.kernels.adam import native_adam
+from uncrumple.core.variable import Variable
+from uncrumple.kernels import native
+from uncrumple.kernels.adam import native_adam, native_adam_rows
+from uncrumple.kernels.embedding import RowGradient
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.base import Optimizer
 from uncrumple.optimizers.blocks import same_layout
@@ -90,6 +93,7 @@ class Adam(Optimizer):
         self.amsgrad = bool(amsgrad)
         self._fused = False
         self._steps: Tensors = []
+        self._tables: Tensors = []
 
     def build(self, var_list: Iterable[torch.Tensor]) -> None:
         """Take the weights, and keep the running means for each."""
@@ -106,6 +110,25 @@ class Adam(Optimizer):
         self._decay_is_fused = self._fused and self._decays is None
         if self._fused:
             self._steps = no_steps(len(self._weights), self._device)
+        self._tables = [weight for weight in self._weights if _is_table(weight)] if self._takes_rows() else []
+
+    def _takes_rows(self) -> bool:
+        """Return whether nothing but Adam's formula looks at the gradients."""
+        clips = (self.clipnorm, self.clipvalue, self.global_clipnorm)
+        plain = self._fused and not self.amsgrad and type(self).update_weights is Adam.update_weights
+        more = self.loss_scale_factor is not None or self.gradient_accumulation_steps or any(clips)
+        return plain and not more and native.available()
+
+    def tables(self) -> dict[int, torch.Tensor]:
+        return {
+            id(table): table
+            for table in self._tables
+            if table.requires_grad and not table._backward_hooks and not table._post_accumulate_grad_hooks
+        }
+
+    def _rows_of(self, table: Any) -> Any:
+        taken = any(table is one for one in self._tables)
+        return table.row_gradient if taken else table.grad
 
     def update_weights(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
         """Move all weights in one fused call; where there is none, in a few calls for all together."""
@@ -116,6 +139,11 @@ class Adam(Optimizer):
         rate = learning_rate * math.sqrt(correction_2) / correction_1
         hats = slots[2] if self.amsgrad else []
         decay = (self.weight_decay or 0.0) * learning_rate if self._decay_is_fused else 0.0
+        if self._tables and any(type(gradient) is RowGradient for gradient in gradients):
+            settings = rate, beta_1, beta_2, self.epsilon, decay
+            weights, gradients, slots = _move_tables(weights, gradients, slots, settings)
+            if not weights:
+                return
         if self._fused and same_layout(weights, gradients, *slots):
             fused_adam(
                 weights, gradients, slots[0], slots[1], hats, self._steps, rate, beta_1, beta_2, self.epsilon, decay
@@ -134,6 +162,31 @@ class Adam(Optimizer):
             "epsilon": self.epsilon,
             "amsgrad": self.amsgrad,
         }
+
+
+# Numbers in a table from which on its gradient is worth keeping as rows.
+_LARGE = 65536
+
+
+def _is_table(weight: torch.Tensor) -> bool:
+    fits = weight.dim() == 2 and weight.dtype is torch.float32 and weight.device.type == "cpu"
+    return fits and isinstance(weight, Variable) and weight.numel() >= _LARGE and weight.is_contiguous()
+
+
+def _move_tables(weights: Tensors, gradients: Tensors, slots: list[Tensors], settings: Any) -> Any:
+    """Move the tables whose gradients are rows; return the weights that are left, with their gradients and slots."""
+    left = []
+    for place, (weight, gradient) in enumerate(zip(weights, gradients)):
+        if type(gradient) is not RowGradient:
+            left.append(place)
+        elif same_layout([weight], *[[slot[place]] for slot in slots]) and weight.is_contiguous():
+            native_adam_rows(weight, gradient.places, gradient.rows, slots[0][place], slots[1][place], *settings)
+        else:
+            gradients[place] = gradient.dense(weight)
+            left.append(place)
+    return [[one[place] for place in left] for one in (weights, gradients)] + [
+        [[slot[place] for place in left] for slot in slots]
+    ]
 
 
 def one_minus_power(beta: float, exponent: int, dtype: torch.dtype) -> float:

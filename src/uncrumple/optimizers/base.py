@@ -23,6 +23,9 @@ from uncrumple.core.errors import explain, warn
 from uncrumple.optimizers import checks, clipping
 from uncrumple.optimizers.state import OptimizerState, Tensors
 
+# Without the way through `Variable.grad`.
+torchs_gradient: Any = torch.Tensor.grad.__get__  # type: ignore[attr-defined]
+
 
 class Optimizer(OptimizerState):
     """Base class: moves the weights of a model against their gradients.
@@ -173,15 +176,32 @@ class Optimizer(OptimizerState):
             with torch.enable_grad():
                 loss = closure()
         weights = self._weights
-        gradients = [g for w in weights if w.requires_grad and (g := w.grad) is not None]
+        gradients = [
+            g
+            for w in weights
+            if w.requires_grad
+            and (g := torchs_gradient(w) if "row_gradient" not in w.__dict__ else self._rows_of(w)) is not None
+        ]
         if gradients and len(gradients) == len(weights):
             self._apply(gradients)
         else:
             self._check_built()
-            pairs = [(place, w.grad) for place, w in enumerate(weights) if w.requires_grad]
+            pairs = [
+                (place, w.grad if "row_gradient" not in w.__dict__ else self._rows_of(w))
+                for place, w in enumerate(weights)
+                if w.requires_grad
+            ]
             if pairs:
                 self._apply_some(pairs)
         return loss
+
+    def tables(self) -> dict[int, torch.Tensor]:
+        """Return {id: weight} of the weights whose gradients this optimizer takes as rows; none but for Adam."""
+        return {}
+
+    def _rows_of(self, table: Any) -> Any:
+        """Return the gradient of a table that waits as rows: as a tensor, for an optimizer that does not take them."""
+        return table.grad
 
     def _apply_some(self, pairs: Sequence[tuple[int, torch.Tensor | None]]) -> None:
         """Step with the gradients that are there; `pairs` holds the places of weights, and gradients."""
@@ -559,3 +579,8 @@ def _put(variable: Any, value: torch.Tensor) -> None:
         variable.copy_(value)
     else:
         variable.assign(value)
+
+
+def tables_of(optimizer: Any) -> dict[int, torch.Tensor]:
+    """Return {id: weight} of the weights whose gradients an optimizer, perhaps one of torch's, takes as rows."""
+    return optimizer.tables() if isinstance(optimizer, Optimizer) else {}

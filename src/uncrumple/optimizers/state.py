@@ -25,6 +25,7 @@ from uncrumple.optimizers.host_values import HostVariable, Iterations, LearningR
 from uncrumple.optimizers.schedules import LearningRateSchedule
 
 Tensors = list[torch.Tensor]
+_set_gradient: Any = torch.Tensor.grad.__set__  # type: ignore[attr-defined]
 # The smallest number above 0 in float16, which rounds smaller epsilons to 0.
 LEAST_HALF = 2.0**-24
 
@@ -339,7 +340,9 @@ class OptimizerState(torch.optim.Optimizer):
             set_to_none: Whether `.grad` becomes None; otherwise it is filled with zeros.
         """
         for weight in self._weights:
-            if set_to_none:
+            if set_to_none and "row_gradient" not in weight.__dict__:
+                _set_gradient(weight, None)  # without the way through `Variable.grad`
+            elif set_to_none:
                 weight.grad = None
             elif weight.grad is not None:
                 weight.grad = torch.zeros_like(weight.grad)

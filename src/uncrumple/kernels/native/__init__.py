@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 3  # that of `uncrumple_version` in kernels.cpp
+VERSION = 4  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 
@@ -36,6 +36,7 @@ _FUNCTIONS = {
     "dropout": "innndipp",
     "run": "ipn",
     "adam": "inppp",
+    "adam_rows": "innnipppp",
     "train_many": "ipn",
     "draw": "ipnpp",
     "pool": "innnnnninndippp",

@@ -804,7 +804,7 @@ int chosen_set = best_set();
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 3; }
+EXPORT int uncrumple_version() { return 4; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -840,6 +840,14 @@ EXPORT int uncrumple_draw(int, Twister* random, Size count, int64_t* order, int6
 EXPORT int uncrumple_adam(int threads, Size count, const Size* sizes, const AdamWeight* weights,
                           const AdamSettings* settings) {
     DISPATCH(adam(threads, count, sizes, weights, *settings))
+}
+
+// The same for one table (rows x width) whose gradient are `count` rows, each added to the row that `places` names.
+// `weight` has no gradient of its own. wide: whether places are int64, otherwise int32.
+EXPORT int uncrumple_adam_rows(int threads, Size rows, Size width, Size count, int wide, const void* places,
+                               const float* from, const AdamWeight* weight, const AdamSettings* settings) {
+    if (wide) DISPATCH(adam_rows(threads, rows, width, count, (const int64_t*)places, from, *weight, *settings))
+    DISPATCH(adam_rows(threads, rows, width, count, (const int32_t*)places, from, *weight, *settings))
 }
 
 // Keeps each number with the probability 1 - dropped / 2^32, multiplied by `scale`, and sets the others to zero.
@@ -1885,11 +1893,11 @@ int crossentropy(bool from_logits, Size rows, Size classes, const float* x, cons
 // --- Adam ----------------------------------------------------------------------------------------
 
 // Keras's formula: w is multiplied by `keep` (weight decay), m and v become running means of g and its square, and
-// w -= rate * m / (sqrt(v) + epsilon).
-void adam_some(const AdamSettings& settings, const AdamWeight& weight, Size first, Size last) {
+// w -= rate * m / (sqrt(v) + epsilon). Never inlined: whoever calls it gets the same roundings.
+__attribute__((noinline)) void adam_numbers(const AdamSettings& settings, const AdamWeight& weight, Size first,
+                                            Size last) {
     float a = float(settings.rate), b1 = float(1.0 - settings.beta_1), b2 = float(1.0 - settings.beta_2);
     float e = float(settings.epsilon), keep = float(settings.keep);
-    TinyIsZero now;
     for (Size n = first; n < last; n += LANES) {
         Size left = last - n;
         V gradient = get(weight.g + n, left), mean = get(weight.m + n, left), square = get(weight.v + n, left);
@@ -1899,6 +1907,11 @@ void adam_some(const AdamSettings& settings, const AdamWeight& weight, Size firs
         put(weight.v + n, square, left);
         put(weight.w + n, get(weight.w + n, left) * keep - a * mean / (root(square) + e), left);
     }
+}
+
+void adam_some(const AdamSettings& settings, const AdamWeight& weight, Size first, Size last) {
+    TinyIsZero now;
+    adam_numbers(settings, weight, first, last);
 }
 
 // Several weights, `sizes` numbers in each. Threads share all of them, cut where vectors end.
@@ -2676,6 +2689,8 @@ int add_rows(int threads, Size rows, Size width, Size count, const Place* places
     });
     return 0;
 }
+
+#include "adam_rows.h"
 
 struct Heads {
     Size batch, heads, queries, keys, width, width_out;  // width: features of query and key; width_out: of values
