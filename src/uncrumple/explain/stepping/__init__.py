@@ -1,0 +1,1 @@
+"""One forward and backward pass, step by step: prediction, cost, chain rule, update."""
