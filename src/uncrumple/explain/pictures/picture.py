@@ -1,0 +1,175 @@
+"""`Picture`: a finding in words, the numbers behind it, and the drawing of both."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_IMAGES = (".png", ".svg", ".pdf")
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title><style>
+:root {{ color-scheme: light dark; --ink: #222222; --paper: #ffffff; --soft: #555555; --line: #dddddd; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --ink: #ececec; --paper: #15181d; --soft: #b5bac2; --line: #333a44; }} }}
+body {{ margin: 0 auto; padding: 1rem; max-width: 75rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; }}
+img {{ max-width: 100%; height: auto; }}
+pre {{ overflow-x: auto; border-top: 1px solid var(--line); padding-top: .75rem; color: var(--soft); }}
+</style></head><body><main><picture>
+<source srcset="data:image/png;base64,{dark}" media="(prefers-color-scheme: dark)">
+<img src="data:image/png;base64,{light}" alt="{title}"></picture>
+<pre>{words}</pre></main></body></html>
+"""
+
+
+class Picture:
+    """Something seen inside a network: what it shows in a sentence, its numbers, and its drawing.
+
+    A subclass keeps its numbers as attributes, says what they show in `title`, and draws them in `_draw`.
+
+    Attributes:
+        title: The finding, in a sentence.
+        note: How to read the picture.
+    """
+
+    title: str = ""
+    note: str = ""
+    # What `save` can write, besides pictures.
+    _other_files: tuple[str, ...] = (".html", ".json")
+
+    def _draw(self, theme: str) -> Figure:
+        raise NotImplementedError
+
+    def _lines(self) -> list[str]:
+        """Return the numbers in words, a line each."""
+        return []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding and its numbers as plain data, for JSON."""
+        return {"title": self.title, "note": self.note}
+
+    # --- for all pictures ------------------------------------------------------------------
+
+    def plot(self, theme: str = "light") -> Figure:
+        """Return the drawing as a matplotlib figure; no window is opened.
+
+        Args:
+            theme: `"light"` or `"dark"`.
+        """
+        import matplotlib
+
+        from uncrumple.explain.pictures.style import style
+
+        with matplotlib.rc_context(style(theme)):
+            return self._draw(theme)
+
+    def to_png(self, theme: str = "light", dpi: int = 110) -> bytes:
+        """Return the drawing as the bytes of a PNG file."""
+        return self._image("png", theme, dpi)
+
+    def _image(self, kind: str, theme: str, dpi: int) -> bytes:
+        from uncrumple.explain.pictures.style import rendered
+
+        return rendered(self.plot(theme), kind, dpi, theme)
+
+    def to_html(self) -> str:
+        """Return a page of its own: the drawing for light and for dark screens, and the numbers in words."""
+        light, dark = (base64.b64encode(self.to_png(theme)).decode("ascii") for theme in ("light", "dark"))
+        return _PAGE.format(title=escape(self.title), light=light, dark=dark, words=escape(str(self)))
+
+    def save(self, path: str | os.PathLike[str], theme: str = "light", dpi: int = 110) -> Path:
+        """Write the picture to a file, whole or not at all.
+
+        Args:
+            path: A name that ends in `.png`, `.svg`, `.pdf`, `.html` (a page that loads nothing from
+                elsewhere) or `.json` (the numbers).
+            theme: `"light"` or `"dark"`; a page has both.
+            dpi: Dots per inch of a PNG file.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: The name ends otherwise.
+        """
+        place = Path(path)
+        content = self._content(place.suffix.lower(), theme, dpi)
+        if content is None:
+            known = [*_IMAGES, *self._other_files]
+            raise ValueError(unknown_name("kind of file", place.suffix or str(path), known))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        data = content.encode() if isinstance(content, str) else content
+        with atomic_write(place, needed=len(data)) as file:
+            file.write(data)
+        return place
+
+    def _content(self, suffix: str, theme: str, dpi: int) -> bytes | str | None:
+        if suffix in _IMAGES:
+            return self._image(suffix[1:], theme, dpi)
+        if suffix == ".html":
+            return self.to_html()
+        if suffix == ".json":
+            return json.dumps(self.to_dict(), indent=1)
+        return None
+
+    def show(self) -> Path:
+        """Open the picture as a page in the browser; return the page's file.
+
+        In a notebook the object itself, as the last line of a cell, shows the picture.
+        """
+        import webbrowser
+
+        folder = tempfile.mkdtemp(prefix="uncrumple_")
+        path = self.save(Path(folder) / "picture.html")
+        webbrowser.open(path.as_uri())
+        return path
+
+    def _repr_png_(self) -> bytes:
+        return self.to_png()
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *self._lines()])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.title}>"
+
+
+def plain(value: Any) -> Any:
+    """Return arrays and numbers as JSON can hold them; what is not finite becomes None.
+
+    Example:
+        >>> plain({"a": np.array([1.0, np.nan])})
+        {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        # Six digits are more than any picture shows, and make short files.
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value
+
+
+def refuse(owner: str, came: str, expected: str, fix: str) -> ValueError:
+    """Return the error for what a picture cannot be made of."""
+    return ValueError(explain(f"{owner} got {came}.", expected, fix))
