@@ -10,15 +10,6 @@ from uncrumple.kernels.embedding import RowGradient
 pytestmark = pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64], ids=str)
 @pytest.mark.parametrize(

@@ -18,15 +18,6 @@ SIZES = [
 ]
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def leaves(samples, heads, queries, keys, width, width_out, kind=torch.float32):
     generator = torch.Generator().manual_seed(queries)
     shapes = (queries, width), (keys, width), (keys, width_out)

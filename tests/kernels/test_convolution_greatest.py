@@ -14,15 +14,6 @@ SIZES = [(1, 3, 1, 1, 3), (3, 20, 5, 7, 3), (4, 30, 8, 20, 4), (2, 40, 3, 33, 2)
 LINES = [Line(), Line(2, 1, 1), Line(1, 2, 2), Line(3, 1, 0)]
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def leaves(samples, steps, channels_in, channels, width, kind=torch.float32):
     generator = torch.Generator().manual_seed(steps)
     shapes = (samples, steps, channels_in), (width, channels_in, channels), (channels,)

@@ -14,15 +14,6 @@ SIZES = [(2, 9, 8, 3, 5), (3, 7, 7, 2, 16), (1, 6, 5, 1, 33), (2, 8, 8, 4, 32), 
 WINDOWS = [None, (2, 2), (3, 2), (1, 2), (4, 1)]
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def leaves(samples, height, width, channels, filters, groups=1, kernel=3):
     generator = torch.Generator().manual_seed(samples)
     x = torch.randn(samples, height, width, channels, generator=generator).permute(0, 3, 1, 2)

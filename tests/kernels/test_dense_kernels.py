@@ -3,17 +3,8 @@
 import pytest
 import torch
 
-from uncrumple.kernels import dense, native
+from uncrumple.kernels import dense
 from uncrumple.kernels.dense import multiply_add, multiply_add_each, multiply_add_plain
-
-
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions, or the kernels were not compiled")
-    yield request.param
-    native.limit_instruction_set(None)
 
 
 @pytest.fixture(autouse=True)

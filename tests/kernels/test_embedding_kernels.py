@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from uncrumple.kernels import native
 from uncrumple.kernels.embedding import embedding, embedding_plain
 
 # (rows of the table, width, shape of the numbers)
@@ -16,15 +15,6 @@ SIZES = [
     (6, 4, (0,)),
     (3, 7, (0, 2)),
 ]
-
-
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
 
 
 def found(run, places, table, d):

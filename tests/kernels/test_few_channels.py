@@ -21,15 +21,6 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 @pytest.fixture(params=[1, 3])
 def threads(request):
     before = torch.get_num_threads()

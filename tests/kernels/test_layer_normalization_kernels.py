@@ -11,15 +11,6 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="the native kerne
 SHAPES = [(1, 1), (3, 2), (5, 7), (2, 3, 16), (4, 5, 33), (70, 48), (2, 2, 2, 130)]
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def leaves(shape, kind=torch.float32):
     """Return x, gamma, beta, epsilon and a shortcut."""
     generator = torch.Generator().manual_seed(sum(shape))

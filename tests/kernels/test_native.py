@@ -20,15 +20,6 @@ gru_twin = functools.partial(recurrent_native._with_last, recurrent_plain.gru_pl
 simple_rnn_twin = functools.partial(recurrent_native._with_last, recurrent_plain.simple_rnn_plain)
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def inputs_of(gates, size, double=False, kind=torch.float32):
     samples, time, features, units = size
     generator = torch.Generator().manual_seed(sum(size))

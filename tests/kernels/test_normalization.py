@@ -21,15 +21,6 @@ SHAPES = [(2, 1), (3, 5), (40, 3), (9, 4, 16), (7, 3, 3, 17), (130, 8), (50, 12)
 AFTER = [After(), After(relu=True), After(True, 2**40 + 17, 2**30, 4 / 3), After(False, 3, 2**31, 2.0)]
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def leaves(shape, kind=torch.float32):
     """Return the input, gamma, beta and a shortcut."""
     generator = torch.Generator().manual_seed(sum(shape))

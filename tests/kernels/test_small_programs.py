@@ -9,15 +9,6 @@ from uncrumple.kernels.native import program
 pytestmark = pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 def between_walls(count):
     """Return room for so many numbers, and the whole memory that it lies in, filled with 7."""
     whole = torch.full((count + 128,), 7.0)

@@ -9,15 +9,6 @@ from uncrumple.kernels.dense import multiply_add_wide
 pytestmark = pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
 
 
-@pytest.fixture(params=native.INSTRUCTION_SETS)
-def instruction_set(request):
-    if native.limit_instruction_set(request.param) != request.param:
-        native.limit_instruction_set(None)
-        pytest.skip("this processor has no such instructions")
-    yield request.param
-    native.limit_instruction_set(None)
-
-
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 5, 16, 37])
 def test_any_size(instruction_set, rows):
     for inner, columns in ((1, 1), (77, 45), (33, 16), (64, 128), (20, 300), (9, 17), (5, 112)):
