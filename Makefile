@@ -7,7 +7,7 @@ BIN     = $(VENV)/bin
 MODELS ?= 500
 SEED   ?= 1
 
-.PHONY: help quickstart test test-slow test-native fuzz lint types docs benchmark bench bench-quick bench-gpu bench-instructions clean
+.PHONY: help quickstart test test-slow test-native fuzz lint types docs benchmark bench bench-quick bench-gpu bench-instructions matrix clean
 
 help:
 	@echo "make quickstart  set up and train a network on real handwritten digits, offline"
@@ -17,9 +17,10 @@ help:
 	@echo "make fuzz        random models, files, preprocessing and functions in Keras and here: MODELS=500 SEED=1"
 	@echo "make benchmark   speed beside plain PyTorch, in one interleaved run"
 	@echo "make bench       speed beside torch, torch.compile, Keras on each backend, and JAX (25 minutes)"
+	@echo "make matrix      what the data checks find and how often they cry wolf: docs/data-checks.md (10 minutes)"
 	@echo "make bench-quick the same for four networks (5 minutes)"
 
-$(VENV)/.base: pyproject.toml constraints.txt setup.py src/uncrumple/kernels/native/kernels.cpp
+$(VENV)/.base: pyproject.toml constraints.txt setup.py $(wildcard src/uncrumple/kernels/native/*.cpp src/uncrumple/kernels/native/*.h)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
@@ -85,6 +86,12 @@ bench-gpu: $(VENV)/.dev $(PEERS)
 # Instructions of the native kernels under callgrind, against benchmarks/instruction_limits.json.
 bench-instructions: $(VENV)/.dev
 	$(BIN)/python benchmarks/instructions.py
+
+# Planted defects and clean data on fresh seeds, and the statistics of judging by simulation; both write into docs/.
+matrix: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/check_matrix.py --write docs/data-checks.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/check_judging.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/judge_statistics.py
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

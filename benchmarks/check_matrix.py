@@ -28,6 +28,7 @@ from check_defects import DEFECTS
 from check_sets import CLEAN, Given
 
 from uncrumple.data.checks import CHECKS, check
+from uncrumple.judge import wilson
 
 
 def run(given: Given, only: list[str] | None = None) -> Any:
@@ -122,11 +123,11 @@ def written(planted: list, quality: dict, clean: dict, options: argparse.Namespa
         f"Measured with seeds from {options.first} on (thresholds were chosen on seeds below 300), "
         f"Python {platform.python_version()}, {seconds / 60:.0f} minutes in {options.jobs} processes.",
         "",
-        f"- **Planted**: {found} of {total} found ({100 * found / total:.1f} %). Not counting what is known to be missed: "
+        f"- **Planted**: {found} of {total} found ({share(found, total)}). Not counting what is known to be missed: "
         + counted([entry for entry in planted if "known to be missed" not in entry[1]], options.seeds)
         + ".",
-        f"- **Clean**: {alarmed} of {len(reports)} reports said something; {alarms} of {checks_run:,} checks that ran "
-        f"({100 * alarms / max(1, checks_run):.2f} %).",
+        f"- **Clean**: {alarmed} of {len(reports)} reports said something ({share(alarmed, len(reports))}); {alarms} of "
+        f"{checks_run:,} checks that ran ({share(alarms, checks_run, 2)}). In brackets the 95 % interval (Wilson's).",
         "",
         "## What is found",
         "",
@@ -179,7 +180,11 @@ def written(planted: list, quality: dict, clean: dict, options: argparse.Namespa
 def counted(entries: list, seeds: int) -> str:
     total = sum(seeds * len(counts) for _, _, counts in entries)
     found = sum(sum(counts.values()) for _, _, counts in entries)
-    return f"{found} of {total} ({100 * found / total:.1f} %)"
+    return f"{found} of {total} ({share(found, total)})"
+
+
+def share(count: int, total: int, digits: int = 1) -> str:
+    return wilson(count, max(1, total)).in_words(digits=digits)
 
 
 HEAD = """

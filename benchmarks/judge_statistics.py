@@ -2,6 +2,7 @@
 
     python benchmarks/judge_statistics.py                 # the long version; writes the table into docs/judging.md
     python benchmarks/judge_statistics.py --repeats 300   # a quick look; writes nothing
+    python benchmarks/judge_statistics.py --only Fairness # some lines; writes nothing
 
 Each line draws data for which the truth is known, many times. An interval that promises
 95 % is to hold the truth in 95 % of them; a test that is asked for .05 is to raise a false alarm in
@@ -22,6 +23,7 @@ import numpy as np
 from scipy.stats import ttest_1samp
 
 from uncrumple.judge import (
+    against_chance,
     balanced_scores,
     bootstrap,
     calibration_of,
@@ -36,6 +38,7 @@ from uncrumple.judge import (
     slices_of,
     wilson,
 )
+from uncrumple.judge.fairness import Rate, gap_between
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "judging.md"
 START, END = "<!-- statistics: begin -->", "<!-- statistics: end -->"
@@ -131,6 +134,16 @@ def mcnemar_power(repeats: int, seed: int = 0, rows: int = 1000) -> float:
     random = np.random.default_rng(seed)
     counts = random.multinomial(rows, [0.03, 0.01, 0.96], repeats)
     return float(np.mean([mcnemar(int(one), int(other)) < 0.05 for one, other, _ in counts]))
+
+
+def chance_alarms(repeats: int, seed: int = 0) -> float:
+    """Answers that have nothing to do with the truth; three classes, unequal."""
+    random = np.random.default_rng(seed)
+    alarms = 0
+    for number in range(repeats):
+        truth, answers = (random.choice(3, 120, p=shares) for shares in ([0.6, 0.3, 0.1], [0.5, 0.3, 0.2]))
+        alarms += against_chance(truth, answers, seed=number) < 0.05
+    return alarms / repeats
 
 
 def grouped_alarms(repeats: int, seed: int = 0, by_group: bool = True) -> float:
@@ -254,6 +267,37 @@ def fairness_alarms(repeats: int, seed: int = 0) -> float:
     return alarms / repeats
 
 
+def gap_coverage(repeats: int, seed: int = 0) -> float:
+    """The difference in recall between the two of four groups that look farthest apart; true recalls .70 to .85."""
+    random = np.random.default_rng(seed)
+    shares, sizes = np.array([0.7, 0.75, 0.8, 0.85]), (60, 120, 150, 270)
+    held = 0
+    for _ in range(repeats):
+        found = random.binomial(sizes, shares)
+        rates = [
+            Rate(str(place), rows, wilson(int(hits), rows)) for place, (hits, rows) in enumerate(zip(found, sizes))
+        ]
+        low, high = (int(pick(rates, key=lambda rate: rate.share.score).group) for pick in (min, max))
+        gap = gap_between(rates)
+        held += gap.low <= shares[high] - shares[low] <= gap.high
+    return held / repeats
+
+
+def series_alarms(repeats: int, seed: int = 0, stretches: int | None = 10) -> float:
+    """Two equally good forecasts of 600 steps; which errs more drifts slowly (autocorrelation .8)."""
+    random = np.random.default_rng(seed)
+    groups = None if stretches is None else np.arange(600) * stretches // 600
+    alarms = 0
+    for number in range(repeats):
+        drift, noise = np.empty(600), random.normal(size=600)
+        drift[0] = noise[0]
+        for step in range(1, 600):
+            drift[step] = 0.8 * drift[step - 1] + 0.6 * noise[step]
+        first, second = (np.abs(random.normal(size=600)) + 2 + sign * drift / 2 for sign in (1, -1))
+        alarms += compare_errors(first, second, seed=number, groups=groups).p_value < 0.05
+    return alarms / repeats
+
+
 def shift_alarms(repeats: int, seed: int = 0) -> float:
     """A loss by a shift shown, although answers on shifted pictures are as often right as before."""
     random = np.random.default_rng(seed)
@@ -294,6 +338,7 @@ LINES: list[_Line] = [
     ("for comparison: paired bootstrap of it", "", 2000, lambda n: difference_coverage(n, resampled=True)),
     ("McNemar's exact test, 300 rows", "alarms ≤ .05", 20000, mcnemar_alarms),
     ("McNemar's exact test sees a lead of 2 points, 1,000 rows", "finds", 5000, mcnemar_power),
+    ("Answers go together with the truth, 120 rows", "alarms ≤ .05", 1000, chance_alarms),
     ("Sign flips by group, 60 patients of 10 rows", "alarms ≤ .05", 1000, grouped_alarms),
     ("for comparison: McNemar by row", "", 2000, lambda n: grouped_alarms(n, by_group=False)),
     ("Sign flips on absolute errors, 150 rows", "alarms ≤ .05", 1000, sign_flip_alarms),
@@ -308,6 +353,9 @@ LINES: list[_Line] = [
     ("Slices, one of ten, classes", "alarms ≤ .05", 1000, slice_alarms),
     ("Slices, one of ten, values", "alarms ≤ .05", 400, lambda n: slice_alarms(n, shares=False)),
     ("Fairness, one of three gaps", "alarms ≤ .05", 400, fairness_alarms),
+    ("Fairness, the widest of six gaps between four groups", "holds .95", 2000, gap_coverage),
+    ("Sign flips by stretch, a series of 600 steps in 10", "alarms ≤ .05", 1000, series_alarms),
+    ("for comparison: by step", "", 1000, lambda n: series_alarms(n, stretches=None)),
     ("Shift by a pixel, one of four", "alarms ≤ .05", 1000, shift_alarms),
 ]
 
@@ -315,16 +363,19 @@ LINES: list[_Line] = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, help="At most so many for each line; nothing is written then.")
+    parser.add_argument("--only", default="", help="Only the lines with this in their name; nothing is written then.")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     start, rows = time.perf_counter(), ["| what | promised | measured | repeats |", "|---|---|---|---|"]
     for what, promised, repeats, measure in LINES:
+        if options.only not in what:
+            continue
         count = min(repeats, options.repeats or repeats)
         share = measure(count)
         error = 1.96 * math.sqrt(max(share * (1 - share), 1 / count) / count)
         rows.append(f"| {what} | {promised or '–'} | {share:.3f} ± {error:.3f} | {count:,} |")
         print(rows[-1], flush=True)
-    for size in (200, 1000, 10000):
+    for size in (200, 1000, 10000) if options.only in "ECE of a calibrated model" else ():
         count = min(200 if size < 10000 else 40, options.repeats or 200)
         ece, floor = calibration_floor(count, rows=size)
         rows.append(
@@ -332,7 +383,7 @@ def main() -> None:
         )
         print(rows[-1], flush=True)
     print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
-    if options.repeats is None:
+    if options.repeats is None and not options.only:
         text = PAGE.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
         after = rest.partition(END)[2]

@@ -164,3 +164,47 @@ def test_the_shortest_time_counts():
     assert answers.sum() == 100
     assert len(calls) == 5
     assert 0 < milliseconds < 10
+
+
+def test_several_values_at_once():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 3))
+    y = np.stack([x[:, 0], 100 * x[:, 1]], axis=1)
+    found = {one.name: one.answers for one in fit_baselines(x[:150], y[:150], x[150:], "regression")}
+    assert all(answers.shape == (50, 2) for answers in found.values())
+    assert np.abs(found["ridge regression"] - y[150:]).mean(axis=0) == pytest.approx([0, 0], abs=2)
+    assert (np.abs(found["RBF SVM"] - y[150:]) / [1, 100]).mean() < 0.3
+    assert (np.abs(found["gradient boosting"] - y[150:]) / [1, 100]).mean() < 0.3
+
+
+def test_columns_of_one_kind_are_not_scaled():
+    random = np.random.default_rng(0)
+    x = np.stack([random.normal(size=300), 1e-3 * random.normal(size=300)], axis=1)
+    y = (x[:, 0] > 0).astype(int)
+    scaled, plain = (
+        {one.name: one for one in fit_baselines(x[:200], y[:200], x[200:], "classification", scale=scale)}
+        for scale in (None, False)
+    )
+    assert "StandardScaler" in str(scaled["RBF SVM"].model) and "StandardScaler" not in str(plain["RBF SVM"].model)
+    assert (plain["RBF SVM"].answers == y[200:]).mean() > 0.95
+
+
+def test_boosting_gets_the_best_of_many_columns_that_are_nearly_always_nothing():
+    random = np.random.default_rng(0)
+    x = (random.random((300, 400)) < 0.02).astype("float32")
+    y = random.integers(0, 2, 300)
+    x[:, 7] = y  # the one that tells
+    found = list(fit_baselines(x[:200], y[:200], x[200:], "classification"))[-1]
+    assert found.cost.settings == "100 rounds, rate 0.1, the 200 of 400 columns that tell most by themselves"
+    assert (found.answers == y[200:]).all()
+
+
+def test_a_tree_whose_search_is_too_long_is_sized_on_a_fifth_of_the_rows(monkeypatch):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 3))
+    y = (x[:, 0] + random.normal(size=400) > 0).astype(int)
+    # A fit is taken to last a twelfth of the tree's share: seven are affordable, thirty-five are not.
+    monkeypatch.setattr(baselines, "_TREE_COST", 60 * 0.2 / 12 / (400 * np.log2(400) * 3))
+    found = next(one for one in fit_baselines(x, y, x[:5], "classification") if one.name == "decision tree")
+    assert found.cost.settings.endswith("leaves, its size chosen on a fifth of the training rows")
+    assert found.cost.readable  # noise is not learnt by heart

@@ -48,6 +48,15 @@ def test_mcnemar():
     assert simulated.mcnemar_power(400) > 0.8
 
 
+def test_answers_that_have_nothing_to_do_with_the_truth():
+    assert simulated.chance_alarms(40) < 0.15
+
+
+def test_a_series_is_taken_in_stretches():
+    assert simulated.series_alarms(60) < 0.15
+    assert simulated.series_alarms(60, stretches=None) > 0.2
+
+
 def test_sign_flips():
     assert simulated.sign_flip_alarms(25) < 0.17
     assert simulated.balanced_alarms(30) < 0.15
@@ -78,6 +87,7 @@ def test_slices_fairness_and_shift():
     assert simulated.slice_alarms(60) < 0.12
     assert simulated.slice_alarms(12, shares=False) < 0.2
     assert simulated.fairness_alarms(12) < 0.2
+    assert simulated.gap_coverage(400) > 0.93
     assert simulated.shift_alarms(60) < 0.1
 
 

@@ -481,7 +481,7 @@ MAY = {
     "h5py": {"models/hdf5.py"},
     "pickle": {
         "callbacks/training_state.py",  # the name of an error of torch.load(weights_only=True), no more
-        "datasets/files.py",  # a reader that knows four names, none of which is called
+        "data/pickles.py",  # a reader that knows five names, none of which is called
         "judge/asked.py",  # how many bytes a model would take
         "judge/baselines.py",  # the same
     },

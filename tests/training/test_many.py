@@ -742,3 +742,14 @@ def _in_one_call(run):
         run(self, 1.0)
 
     return once
+
+
+@pytest.mark.parametrize("on_model", [True, False], ids=["on_the_model", "on_a_layer"])
+def test_a_hook_on_the_model_or_a_layer_is_called(on_model):
+    """It may change what the network learns from: the kernels must step aside from the first step on."""
+    model, seen = network(), []
+    (model if on_model else model.layers[0]).register_forward_pre_hook(
+        lambda module, args: seen.append(args[0].shape) if not args[0].is_meta else None
+    )
+    uc.fit_many([model], X, Y, epochs=1, verbose=0)
+    assert len(seen) == 3

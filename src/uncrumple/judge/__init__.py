@@ -14,26 +14,29 @@ from uncrumple.core.errors import answer_misspellings
 from uncrumple.judge.baselines import Baseline, Cost, fit_baselines, measure_answers
 from uncrumple.judge.calibration import Calibration, Temperature, calibration_of, fit_temperature
 from uncrumple.judge.confusion import ClassScore, Confusion, confusion_of
+from uncrumple.judge.fairness import Fairness, fairness_of
+from uncrumple.judge.folds import Folds, corrected_t, cross_validate
 from uncrumple.judge.imbalance import Imbalance, imbalance_of
 from uncrumple.judge.intervals import Interval, bootstrap, wilson
 from uncrumple.judge.judgement import Judgement
 from uncrumple.judge.judging import judge
+from uncrumple.judge.learning import LearningCurve, learning_curve
 from uncrumple.judge.made import how_it_was_made
 from uncrumple.judge.markov import MarkovChain, fit_markov
 from uncrumple.judge.mistakes import Mistake, class_probabilities, largest_errors, worst_mistakes
-from uncrumple.judge.paired import Paired, compare_balanced, compare_errors, compare_right, holm, mcnemar
-from uncrumple.judge.repeats import (
-    Folds,
-    LearningCurve,
-    Seeds,
-    corrected_t,
-    cross_validate,
-    learning_curve,
-    several_seeds,
+from uncrumple.judge.paired import (
+    Paired,
+    against_chance,
+    compare_balanced,
+    compare_errors,
+    compare_right,
+    holm,
+    mcnemar,
 )
 from uncrumple.judge.scores import balanced_scores, classification_scores, regression_scores
 from uncrumple.judge.shift import Shift, shift_robustness
-from uncrumple.judge.slices import Fairness, Slices, fairness_of, slices_of
+from uncrumple.judge.slices import Slices, slices_of
+from uncrumple.judge.spread import Seeds, several_seeds
 from uncrumple.judge.suspects import Piles, two_piles
 from uncrumple.judge.table import Comparison, Row, compare, compare_bits
 from uncrumple.judge.thresholds import (
@@ -41,6 +44,7 @@ from uncrumple.judge.thresholds import (
     Threshold,
     apply_threshold,
     curves_of,
+    threshold_for_balance,
     threshold_for_cost,
     threshold_for_recall,
 )
@@ -71,6 +75,7 @@ __all__ = [
     "Slices",
     "Temperature",
     "Threshold",
+    "against_chance",
     "apply_threshold",
     "balanced_scores",
     "bootstrap",
@@ -102,6 +107,7 @@ __all__ = [
     "several_seeds",
     "shift_robustness",
     "slices_of",
+    "threshold_for_balance",
     "threshold_for_cost",
     "threshold_for_recall",
     "tree_lines",

@@ -13,6 +13,7 @@ import numpy as np
 
 from uncrumple.core.errors import explain
 from uncrumple.judge.mistakes import class_probabilities
+from uncrumple.judge.retrain import answers_in
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Asked:
     """The answers of a model.
 
     Args:
-        answers: The class or value of each row; empty for language.
+        answers: The class or value of each row, with a column for each of several values; empty for language.
         probabilities: Of each class, of shape (rows, classes); None for a regression, or a model
             that only names classes.
         bits: For language, `-log2 p` of what follows, the mean of each row; else None.
@@ -50,7 +51,7 @@ def ask(model: Any, x: Any, task: str, y: np.ndarray | None = None) -> Asked:
     """
     outputs, milliseconds = _timed(model, x, task)
     if task == "regression":
-        return Asked(outputs.astype(np.float64).reshape(-1), None, None, milliseconds)
+        return Asked(answers_in(outputs.astype(np.float64).reshape(len(outputs), -1)), None, None, milliseconds)
     if task == "language":
         shares, remark = _shares(model, outputs.reshape(-1, outputs.shape[-1]))
         wanted = np.asarray(y).astype(np.int64)

@@ -26,8 +26,10 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import SelectKBest, f_classif, f_regression
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
@@ -41,13 +43,15 @@ Task = Literal["classification", "regression", "language"]
 MAJORITY, MEDIAN = "majority class", "always the median"
 TREE, LOGISTIC, RIDGE, SVM = "decision tree", "logistic regression", "ridge regression", "RBF SVM"
 BOOSTING = "gradient boosting"
+# For a series (judge/raw_rows.py): what is forecast stays as it was.
+LAST = "the last value again"
 # For language (judge/markov.py): each symbol's share of the text, and what follows the last few symbols.
 FREQUENCIES, MARKOV = "symbol frequencies", "Markov chain"
 
 # A tree of up to this many leaves fits on a page; so do this many weights.
 _READABLE_LEAVES = 32
 _READABLE_FEATURES = 40
-_TREE_SIZES = (4, 8, 16, 32, 64, None)
+_TREE_SIZES = (4, 8, 16, 32, 64, 256, None)
 _FEWEST_ROWS = 500
 # Seconds per unit of work, measured on two CPU cores with MNIST's 784 columns (scikit-learn 1.9).
 _TREE_COST = 1.7e-8  # x rows x log2(rows) x columns
@@ -56,6 +60,9 @@ _SVM_FIT_COST = 1.2e-10  # x rows² x columns
 _SVM_ANSWER_COST = 1.6e-10  # x rows x test rows x columns
 _BOOSTING_COST = (7.5e-5, 1.7e-8)  # (the first + the second x rows) x columns, for each tree
 _BOOSTING_ROUNDS, _FEWEST_ROUNDS = 100, 20
+# Boosting pays for each column in each round: of many that are nearly always 0, such as words, it gets
+# the best few, and of other many where all would take too long, rather than fewer rows.
+_SPARSE, _BEST_COLUMNS = 0.9, 200
 _SHARES = {TREE: 0.2, LOGISTIC: 0.2, RIDGE: 0.2, SVM: 0.3, BOOSTING: 0.3}
 
 
@@ -102,6 +109,7 @@ def fit_baselines(
     seed: int = 0,
     budget_seconds: float = 60.0,
     progress: Callable[[str, int, int], None] | None = None,
+    scale: bool | None = None,
 ) -> Iterator[Baseline]:
     """Fit the baselines one after the other, simplest first, and yield each as it is ready.
 
@@ -110,12 +118,15 @@ def fit_baselines(
     Args:
         x_train: The training rows; pictures are laid out as rows of numbers. Tables are scaled
             to mean 0 and deviation 1 within each model, pictures to at most 1.
-        y_train: Their answers: whole numbers for classes, values for a regression.
+        y_train: Their answers: whole numbers for classes, values for a regression, with a column for
+            each where several are asked for at once.
         x_test: The test rows.
         task: `"classification"` or `"regression"`.
         seed: The same seed gives the same models.
         budget_seconds: About how long all together may take on two CPU cores, at least 1.
         progress: Called before each fit with the model's name, the rows used and the rows given.
+        scale: Whether linear models and SVM scale the columns of a table; None does. Not for columns that
+            are of one kind, such as pixels or the weights of words.
 
     Example:
         >>> x, y = np.arange(40.0)[:, None], np.repeat([0, 1], 20)
@@ -134,7 +145,9 @@ def fit_baselines(
             explain(f"fit_baselines got budget_seconds={budget_seconds}.", "Expected at least 1.", "budget_seconds=60")
         )
     train, test = _as_rows(x_train, x_test)
-    answers = np.asarray(y_train).reshape(-1)
+    answers = np.asarray(y_train)
+    several = task == "regression" and answers.ndim == 2 and answers.shape[1] > 1
+    answers = answers if several else answers.reshape(-1)
     if len(answers) != len(train):
         raise ValueError(
             explain(
@@ -151,7 +164,8 @@ def fit_baselines(
                 "split with stratify=True, so that every class is in the training part.",
             )
         )
-    return _fitted(train, answers, test, task, np.ndim(x_train) == 2, seed, budget_seconds, progress)
+    is_table = np.ndim(x_train) == 2 and scale is not False
+    return _fitted(train, answers, test, task, is_table, seed, budget_seconds, progress)
 
 
 def measure_answers(answer: Callable[[np.ndarray], Any], x: np.ndarray) -> tuple[Any, float]:
@@ -186,10 +200,16 @@ def _fitted(
     budget: float,
     progress: Callable[[str, int, int], None] | None,
 ) -> Iterator[Baseline]:
-    classes = len(np.unique(y)) if task == "classification" else 0
+    # Of a regression, the number of values that are asked for at once.
+    classes = len(np.unique(y)) if task == "classification" else y.shape[1] if y.ndim == 2 else 1
     makers = [_constant, _tree, _linear, _svm, _boosting]
     for make in makers:
-        name, seconds_for, build = make(task, is_table, x.shape[1], classes, len(x_test), seed, budget)
+        columns = x.shape[1]
+        name, seconds_for, build = make(task, is_table, columns, classes, len(x_test), seed, budget)
+        if make is _boosting and columns > _BEST_COLUMNS:
+            too_long = seconds_for(len(x)) > budget * _SHARES[BOOSTING]
+            if too_long or (x == 0).mean() > _SPARSE:
+                name, seconds_for, build = make(task, is_table, _BEST_COLUMNS, classes, len(x_test), seed, budget)
         rows = _rows_within(seconds_for, len(x), budget * _SHARES.get(name, 1.0))
         remarks = []
         used_x, used_y = x, y
@@ -248,11 +268,17 @@ def _tree(task: Task, is_table: bool, columns: int, classes: int, asked: int, se
         tree = kind(random_state=seed)
         folds = 5 if task == "regression" else min(5, int(np.unique(y, return_counts=True)[1].min()))
         searches = len(_TREE_SIZES) * folds
-        if folds >= 2 and len(x) >= 20 and searches * seconds_for(len(x)) <= budget * _SHARES[TREE]:
+        affordable = budget * _SHARES[TREE] / max(seconds_for(len(x)), 1e-12)
+        if folds >= 2 and len(x) >= 20 and affordable >= len(_TREE_SIZES):
             score = "accuracy" if task == "classification" else "neg_mean_absolute_error"
-            search = GridSearchCV(tree, {"max_leaf_nodes": list(_TREE_SIZES)}, cv=folds, scoring=score)
-            model = search.fit(x, y).best_estimator_
+            held: Any = folds
             how = f"its size chosen by {folds}-fold cross-validation on the training rows"
+            if affordable < searches:
+                once = StratifiedShuffleSplit if task == "classification" else ShuffleSplit
+                held = once(n_splits=1, test_size=max(0.2, 2 * folds / len(x)), random_state=seed)
+                how = "its size chosen on a fifth of the training rows"
+            search = GridSearchCV(tree, {"max_leaf_nodes": list(_TREE_SIZES)}, cv=held, scoring=score)
+            model = search.fit(x, y).best_estimator_
         else:
             model, how = tree.fit(x, y), "grown to the end"
         leaves = int(model.get_n_leaves())
@@ -262,7 +288,7 @@ def _tree(task: Task, is_table: bool, columns: int, classes: int, asked: int, se
 
 
 def _linear(task: Task, is_table: bool, columns: int, classes: int, asked: int, seed: int, budget: float) -> _Made:
-    outputs = max(1, classes if classes > 2 else 1)
+    outputs = classes if task == "regression" or classes > 2 else 1
     per_round = _LINEAR_COST * columns * outputs
 
     def seconds_for(rows: int) -> float:
@@ -282,21 +308,25 @@ def _linear(task: Task, is_table: bool, columns: int, classes: int, asked: int, 
 
 
 def _svm(task: Task, is_table: bool, columns: int, classes: int, asked: int, seed: int, budget: float) -> _Made:
+    values = classes if task == "regression" else 1
+
     def seconds_for(rows: int) -> float:
-        return (_SVM_FIT_COST * rows + _SVM_ANSWER_COST * asked) * rows * columns
+        return values * (_SVM_FIT_COST * rows + _SVM_ANSWER_COST * asked) * rows * columns
 
     def build(x: np.ndarray, y: np.ndarray) -> tuple[Any, str, bool, tuple[str, ...]]:
         if task == "classification":
             return _scaled(SVC(C=10), is_table).fit(x, y), "C 10, gamma 'scale'", False, ()
         # Its C and epsilon are in units of the target, so the target is scaled too.
-        machine = TransformedTargetRegressor(SVR(), transformer=StandardScaler())
+        regressor = SVR() if values == 1 else MultiOutputRegressor(SVR())
+        machine = TransformedTargetRegressor(regressor, transformer=StandardScaler())
         return _scaled(machine, is_table).fit(x, y), "C 1, epsilon 0.1, gamma 'scale', target scaled", False, ()
 
     return SVM, seconds_for, build
 
 
 def _boosting(task: Task, is_table: bool, columns: int, classes: int, asked: int, seed: int, budget: float) -> _Made:
-    trees, (fixed, per_row) = max(1, classes if classes > 2 else 1), _BOOSTING_COST
+    # Two classes take one tree in each round, more take one each; so does each value of a regression.
+    trees, (fixed, per_row) = (classes if task == "regression" or classes > 2 else 1), _BOOSTING_COST
 
     def seconds_of(rounds: int, rows: int) -> float:
         return rounds * trees * columns * (fixed + per_row * rows)
@@ -309,11 +339,20 @@ def _boosting(task: Task, is_table: bool, columns: int, classes: int, asked: int
         affordable = budget * _SHARES[BOOSTING] / seconds_of(1, len(x))
         rounds = int(min(_BOOSTING_ROUNDS, max(_FEWEST_ROUNDS, affordable)))
         kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
+        model: Any = kind(max_iter=rounds, early_stopping=False, random_state=seed)
+        settings = f"{rounds} rounds, rate 0.1"
+        if columns < x.shape[1]:
+            model = make_pipeline(
+                SelectKBest(f_classif if task == "classification" else f_regression, k=columns), model
+            )
+            settings += f", the {columns:,} of {x.shape[1]:,} columns that tell most by themselves"
+        if y.ndim == 2:
+            model = MultiOutputRegressor(model)
         # One thread: the number of threads must not change the sums, nor a busy machine stall it.
         with threadpool_limits(1):
-            model = kind(max_iter=rounds, early_stopping=False, random_state=seed).fit(x, y)
+            model.fit(x, y)
         cut = (f"cut to {rounds} of {_BOOSTING_ROUNDS} rounds by its share of {budget:g} s",)
-        return model, f"{rounds} rounds, rate 0.1", False, cut if rounds < _BOOSTING_ROUNDS else ()
+        return model, settings, False, cut if rounds < _BOOSTING_ROUNDS else ()
 
     return BOOSTING, seconds_for, build
 
@@ -368,7 +407,7 @@ def _rows_within(seconds_for: Callable[[int], float], rows: int, seconds: float)
 
 def _drawn(y: np.ndarray, rows: int, task: Task, seed: int) -> np.ndarray:
     """Return `rows` row numbers; each class keeps its share."""
-    kinds, counts = np.unique(y, return_counts=True)
+    kinds, counts = np.unique(y if task == "classification" else np.zeros(len(y)), return_counts=True)
     if task == "classification" and counts.min() >= 2 and min(rows, len(y) - rows) >= len(kinds):
         halves = StratifiedShuffleSplit(n_splits=1, train_size=rows, random_state=seed)
         return next(halves.split(np.zeros(len(y)), y))[0]

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from uncrumple.judge.calibration import Calibration
+from uncrumple.judge.learning import LearningCurve
 from uncrumple.judge.plots import _FAINT, _INK, _STYLE, BLUE, GREEN, ORANGE, RED, _short, _styled
-from uncrumple.judge.repeats import LearningCurve
 from uncrumple.judge.thresholds import Curves, Threshold
 from uncrumple.judge.trees import Node, depth_of, leaves_of
 
@@ -115,7 +115,8 @@ def reliability_figure(found: Calibration, after: Calibration | None = None) -> 
     for axis in (above.yaxis, below.xaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     above.set_ylabel("how often it is right")
-    above.set_title("Is it as often right as it is sure?")
+    off = found.p_value < 0.05
+    above.set_title("Its confidence is off" if off else "No evidence that its confidence is off")
     above.grid(True)
     above.set_axisbelow(True)
     below.set_xlabel("how sure the model is")
@@ -206,7 +207,7 @@ def residuals_figure(truth: np.ndarray, answers: np.ndarray) -> Figure:
     for axes in (left, other):
         axes.grid(True)
         axes.set_axisbelow(True)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6 if axes is left else 3))
     return figure
 
 
@@ -231,7 +232,8 @@ def learning_figure(found: LearningCurve) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("rows learnt from")
     axes.set_ylabel(found.headline + (" in %" if scale == 100 else " (less is better)"))
-    axes.set_title("Would more data help?")
+    shown = found.p_value < found.alpha and found.gain.score > 0
+    axes.set_title("More data would help" if shown else "That more data would help is not shown")
     axes.grid(True)
     axes.set_axisbelow(True)
     return figure
@@ -259,7 +261,7 @@ def tree_figure(root: Node) -> Figure:
         if node.yes is None or node.no is None:
             across = places[id(node)]
             share = f"{100 * node.share:.0f} % of {node.rows:,}" if node.share is not None else f"{node.rows:,} rows"
-            more = f"\n… {node.more} more" if node.more else ""
+            more = f"\n… {node.more:,} more" if node.more else ""
             _box(axes, across, -level, f"{_short(node.said, 16)}\n{share}{more}", BLUE)
             return across
         ends = [draw(child, level + 1) for child in (node.yes, node.no)]

@@ -3,59 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from uncrumple.core.errors import explain
-from uncrumple.judge.repeats import taken
+from uncrumple.judge.raw_rows import STRETCHES, from_parts
+from uncrumple.judge.retrain import answers_in, taken
+from uncrumple.judge.rows import Given
 
 # Whole numbers of up to this many kinds, each in several rows, are taken for classes.
 _MOST_NUMBERED_CLASSES = 100
-
-
-@dataclass
-class Given:
-    """The rows to judge on.
-
-    Args:
-        task: `"classification"`, `"regression"` or `"language"`.
-        x_train, y_train: What was learnt from, as the model takes it; answers as numbers.
-        x_test, y_test: What is judged on.
-        matrix_train, matrix_test: The same rows as the classical models take them.
-        x_validation, y_validation: For thresholds and temperature; None if there are none.
-        class_names: The classes in the order of their numbers.
-        feature_names: A name for each column of the matrices.
-        units: For columns that were scaled, by name: the mean that was taken away, and what was divided by.
-        groups: A group for each test row, or None.
-        groups_train: A group for each training row, or None.
-        columns: Columns of the test rows to slice by.
-        pictures: The test rows as pictures, or None.
-        uses: How often the test part was looked at, this time included; None if nobody counts.
-        title: What the data is called.
-        remarks: What a reader must know.
-    """
-
-    task: str
-    x_train: Any
-    y_train: np.ndarray
-    x_test: Any
-    y_test: np.ndarray
-    matrix_train: Any
-    matrix_test: Any
-    x_validation: Any = None
-    y_validation: np.ndarray | None = None
-    class_names: tuple[str, ...] = ()
-    feature_names: tuple[str, ...] = ()
-    units: dict[str, tuple[float, float]] = field(default_factory=dict)
-    groups: np.ndarray | None = None
-    groups_train: np.ndarray | None = None
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    pictures: np.ndarray | None = None
-    uses: int | None = None
-    title: str = ""
-    remarks: list[str] = field(default_factory=list)
 
 
 def given(
@@ -86,11 +44,13 @@ def given(
         validation: (x_validation, y_validation).
     """
     # A sealed test part counts each time it is asked for: it is not asked for to see whether it is there.
+    if callable(getattr(parts, "peek", None)):
+        data, parts = parts, None
     sealed = callable(getattr(data, "peek", None))
     divided = sealed or (hasattr(data, "train") and hasattr(data, "test"))
     if divided and not isinstance(data, (tuple, list)) and parts is None:
         if hasattr(data.train, "raw"):
-            found = _from_parts(model, data)
+            found = from_parts(model, data)
         else:
             raise _unknown(data)
     else:
@@ -103,14 +63,15 @@ def given(
         found.feature_names = tuple(str(name) for name in feature_names)
     if groups is not None:
         found.groups = np.asarray(groups).reshape(-1)
+        found.remarks = [one for one in found.remarks if not one.startswith(STRETCHES)]
     if validation is not None and found.x_validation is None:
         found.x_validation, found.y_validation = validation[0], np.asarray(validation[1])
     if found.task == "classification":
         _encode(found)
     elif found.task == "regression":
-        found.y_train, found.y_test = (np.asarray(y, np.float64).reshape(-1) for y in (found.y_train, found.y_test))
+        found.y_train, found.y_test = (answers_in(y).astype(np.float64) for y in (found.y_train, found.y_test))
         if found.y_validation is not None:
-            found.y_validation = np.asarray(found.y_validation, np.float64).reshape(-1)
+            found.y_validation = answers_in(found.y_validation).astype(np.float64)
     if slices is not None:
         found.columns = _columns(slices, found)
     if found.groups is not None and len(found.groups) != len(found.y_test):
@@ -122,53 +83,6 @@ def given(
             )
         )
     return found
-
-
-def _from_parts(model: Any, data: Any) -> Given:
-    """Read parts of raw rows; the sealed test part is opened once."""
-    train, test = data.train, data.test
-    validation = getattr(data, "validation", None)
-    preparation = preparation_in(model) or train.preparation()
-    found = Given(
-        task=train.task,
-        x_train=train.raw,
-        y_train=np.asarray(train.y),
-        x_test=test.raw,
-        y_test=np.asarray(test.y),
-        matrix_train=None,
-        matrix_test=None,
-        class_names=tuple(train.class_names or ()),
-        groups=getattr(test, "groups", None),
-        groups_train=getattr(train, "groups", None),
-        title=str(getattr(train, "name", "") or ""),
-    )
-    if validation is not None and len(validation):
-        found.x_validation, found.y_validation = validation.raw, np.asarray(validation.y)
-    found.matrix_train, found.matrix_test = train.matrix(preparation), test.matrix(preparation)
-    names = getattr(preparation, "feature_names", ())
-    names = names() if callable(names) else names
-    if len(names) == np.shape(found.matrix_train)[1]:
-        found.feature_names = tuple(str(name) for name in names)
-    columns = getattr(preparation, "columns", ())
-    for column in columns if isinstance(columns, list) else ():
-        if column.get("kind") == "number" and "mean" in column and "variance" in column:
-            found.units[str(column["name"])] = (float(column["mean"]), float(column["variance"]) ** 0.5 or 1.0)
-    for owner in (data, test):
-        for name in ("test_uses", "uses"):
-            uses = getattr(owner, name, None)
-            uses = uses() if callable(uses) else uses
-            if isinstance(uses, int) and found.uses is None:
-                found.uses = uses
-    if isinstance(found.x_test, np.ndarray) and found.x_test.ndim == 4 and found.x_test.dtype.kind in "fiu":
-        found.pictures = found.x_test
-    found.remarks.append("The classical models saw the rows as the network's preparation gives them.")
-    return found
-
-
-def preparation_in(model: Any) -> Any:
-    """Return the layer of a model that prepares raw rows, or None."""
-    modules = model.modules() if hasattr(model, "modules") else ()
-    return next((one for one in modules if hasattr(one, "matrix") and hasattr(one, "meaning")), None)
 
 
 def _from_arrays(data: Any, parts: Any, validation: Any, task: str | None) -> Given:
@@ -221,7 +135,8 @@ def _task_of(y: np.ndarray) -> str:
     """Tell classes from values: text, booleans, one-hot rows, or few whole numbers are classes."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] > 1:
-        return "classification"
+        hot = labels.dtype.kind in "biuf" and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+        return "classification" if hot or labels.dtype.kind in "USO" else "regression"
     flat = labels.reshape(-1)
     if flat.dtype.kind in "bUSO":
         return "classification"

@@ -15,13 +15,16 @@ import numpy as np
 from uncrumple.core.errors import explain
 from uncrumple.judge.calibration import Calibration, Temperature
 from uncrumple.judge.confusion import Confusion
+from uncrumple.judge.fairness import Fairness
 from uncrumple.judge.files import write_whole
+from uncrumple.judge.folds import Folds
 from uncrumple.judge.imbalance import Imbalance
 from uncrumple.judge.intervals import Interval
+from uncrumple.judge.learning import LearningCurve
 from uncrumple.judge.mistakes import Mistake
-from uncrumple.judge.repeats import Folds, LearningCurve, Seeds
 from uncrumple.judge.shift import Shift
-from uncrumple.judge.slices import Fairness, Slices
+from uncrumple.judge.slices import Slices
+from uncrumple.judge.spread import Seeds
 from uncrumple.judge.suspects import Piles
 from uncrumple.judge.table import Comparison
 from uncrumple.judge.thresholds import Curves, Threshold
@@ -38,6 +41,7 @@ SCORE_NAMES = {
     "r2": "R²",
     "bias": "bias (mean of predicted less true)",
     "bits_per_symbol": "bits per symbol",
+    "bits_per_character": "bits per character",
     "perplexity": "perplexity",
 }
 _SHARES = ("accuracy", "balanced_accuracy")
@@ -68,6 +72,7 @@ class Judgement:
         folds, seeds, learning: What training again showed.
         tree: The decision tree, in words.
         pictures: The test rows as pictures.
+        shown: The rows that are listed as mistakes, in words, by their place in the test part.
         uses: How often the test part was looked at.
         remarks: What a reader must know.
         ran, not_run: What was looked at; what was not, and why.
@@ -100,6 +105,7 @@ class Judgement:
     learning: LearningCurve | None = None
     tree: Node | None = None
     pictures: np.ndarray | None = None
+    shown: Mapping[int, str] = field(default_factory=dict)
     uses: int | None = None
     remarks: tuple[str, ...] = ()
     ran: tuple[str, ...] = ()
@@ -117,16 +123,21 @@ class Judgement:
 
     def notes(self) -> list[str]:
         """Return what a reader must know before the numbers are believed."""
+        said = self.warnings()
+        if self.uses == 1:
+            said.insert(0, "First look at this test set.")
+        return said + list(self.remarks)
+
+    def warnings(self) -> list[str]:
+        """Return those of the notes that speak against the numbers."""
         said = []
         if self.uses is not None and self.uses > 1:
             said.append(f"{_ordinal(self.uses)} look at this test set: its number is now optimistic.")
-        elif self.uses == 1:
-            said.append("First look at this test set.")
         if self.imbalance is not None and self.imbalance.rare:
             said.append(self.imbalance.in_words())
             weights = ", ".join(f"{number}: {weight:.3g}" for number, weight in self.imbalance.class_weights.items())
             said.append(f"With fit(class_weight={{{weights}}}) every class counts the same.")
-        return said + list(self.remarks)
+        return said
 
     def findings(self) -> list[tuple[str, str]]:
         """Return (what was asked, what was found) for everything that says something in a sentence."""
@@ -190,15 +201,29 @@ class Judgement:
             if other is not None:
                 out += [*text_table(*other.table()), ""]  # type: ignore[attr-defined]
         out += [f"{name}: {said}" for name, said in self.findings()]
-        if self.piles is not None:
-            for name, pile in (("label suspect", self.piles.label_suspect), ("model wrong", self.piles.model_wrong)):
-                if pile:
-                    out.append(f"{name}: " + ", ".join(f"row {one.row} {one.in_words()}" for one in pile[:6]))
-        if self.largest:
-            out.append("largest errors: " + ", ".join(f"row {one.row} {one.in_words()}" for one in self.largest[:6]))
+        out += self.mistake_lines()
         out += ["", "Looked at: " + "; ".join(self.ran) + "."]
         if self.not_run:
             out.append("Not looked at: " + "; ".join(self.not_run) + ".")
+        return out
+
+    def mistake_lines(self, most: int = 6) -> list[str]:
+        """Return the worst mistakes of each pile, or the largest errors, as lines; with the rows, if they have words.
+
+        Args:
+            most: How many of each.
+        """
+        piles: list[tuple[str, tuple[Mistake, ...]]] = [("largest errors", self.largest)]
+        if self.piles is not None:
+            piles += [("label suspect", self.piles.label_suspect), ("model wrong", self.piles.model_wrong)]
+        out = []
+        for name, pile in piles:
+            said = [f"row {one.row} {one.in_words()}" for one in pile[:most]]
+            if said and not self.shown:
+                out.append(f"{name}: {', '.join(said)}")
+            elif said:
+                out.append(f"{name}:")
+                out += [f"  {words}: {self.shown.get(one.row, '')}" for words, one in zip(said, pile)]
         return out
 
     def __str__(self) -> str:
@@ -237,6 +262,7 @@ class Judgement:
             "thresholds": [one.to_dict() for one in self.thresholds],
             "mistakes": self.piles.to_dict() if self.piles else None,
             "largest_errors": [one.to_dict() for one in self.largest],
+            "rows_in_words": {str(row): said for row, said in self.shown.items()},
             "slices": self.slices.to_dict() if self.slices else None,
             "fairness": [one.to_dict() for one in self.fairness],
             "shift": self.shift.to_dict() if self.shift else None,

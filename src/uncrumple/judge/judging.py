@@ -10,28 +10,30 @@ from typing import Any
 import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.judge.again import train_again
 from uncrumple.judge.asked import Asked, ask, rows_of, size_of
-from uncrumple.judge.baselines import TREE, Baseline, Cost, fit_baselines
+from uncrumple.judge.baselines import LAST, TREE, Baseline, Cost, fit_baselines
 from uncrumple.judge.calibration import calibration_of, fit_temperature
 from uncrumple.judge.confusion import confusion_of
-from uncrumple.judge.given import Given, given
+from uncrumple.judge.fairness import fairness_of
+from uncrumple.judge.given import given
 from uncrumple.judge.imbalance import imbalance_of
 from uncrumple.judge.intervals import bootstrap
 from uncrumple.judge.judgement import Judgement
 from uncrumple.judge.made import how_it_was_made
 from uncrumple.judge.markov import fit_markov
 from uncrumple.judge.mistakes import largest_errors
-from uncrumple.judge.repeats import cross_validate, learning_curve, several_seeds
+from uncrumple.judge.purposes import curves_and_thresholds, positive_class
+from uncrumple.judge.rows import Given
 from uncrumple.judge.scores import balanced_scores, classification_scores, regression_scores
 from uncrumple.judge.shift import shift_robustness
-from uncrumple.judge.slices import fairness_of, slices_of
+from uncrumple.judge.slices import slices_of
 from uncrumple.judge.suspects import two_piles
 from uncrumple.judge.table import compare, compare_bits
-from uncrumple.judge.thresholds import apply_threshold, curves_of, threshold_for_cost, threshold_for_recall
+from uncrumple.judge.targets import Targets
 from uncrumple.judge.trees import tree_of
 
 NETWORK = "network"
-_MOST_CURVES = 10
 _MOST_GROUPS = 10
 
 
@@ -87,7 +89,7 @@ def judge(
         more_data: Also train on shares of the training rows: would more data help?
         make: Returns a new compiled model for `folds`, `seeds` and `more_data`; if it takes an
             argument it is given the training rows. By default a clone of `model`.
-        fit: What `fit` is given for them; by default as many epochs as `model` was trained for.
+        fit: What `fit` is given for them; by default the epochs and the rows a step that `model` was trained with.
         fit_seconds: How long training the model took, for the table.
         budget_seconds: About how long the simpler models may take in all; those that would take
             longer get fewer rows or rounds, and say so.
@@ -127,7 +129,7 @@ def judge(
         raise ValueError(unknown_name("task", str(rows.task), ("classification", "regression", "language")))
     found = _Judging(model, rows, seed, alpha)
     if rows.task == "language":
-        found.language(fit_seconds)
+        found.language(fit_seconds, budget_seconds)
     else:
         found.beside(budget_seconds, fit_seconds, progress)
         if rows.task == "classification":
@@ -137,7 +139,7 @@ def judge(
         else:
             found.values()
         found.slices(positive)
-    found.again(folds, seeds, more_data, make, fit, budget_seconds)
+    found.again(budget_seconds, folds=folds, seeds=seeds, more_data=more_data, make=make, fit=fit)
     made = how_it_was_made(seed=seed, seconds=time.perf_counter() - start)
     return found.judgement(title or rows.title, made)
 
@@ -161,6 +163,13 @@ class _Judging:
                 )
             )
         self.baselines: list[Baseline] = []
+        self.targets = Targets(rows)
+        if self.targets.remark():
+            rows.remarks.append(self.targets.remark())
+        self.truth, self.answers, self.groups = rows.y_test, self.asked.answers, rows.groups
+        if rows.task == "regression":
+            self.truth, self.answers = self.targets.flat(rows.y_test), self.targets.flat(self.asked.answers)
+            self.groups = self.targets.groups()
         self.validated: Asked | None = None
         if rows.x_validation is not None and self.asked.probabilities is not None:
             self.validated = ask(model, rows.x_validation, rows.task)
@@ -172,14 +181,25 @@ class _Judging:
         remarks = (self.asked.remark,) if self.asked.remark else ()
         return Cost(seconds, self.asked.ms_per_row, size_of(self.model), count, count, False, weights, remarks)
 
+    def _shown(self) -> dict[int, str]:
+        """Return in words the rows that are listed somewhere."""
+        if self.rows.shown is None:
+            return {}
+        piles = self.found.get("piles")
+        listed = [*self.found.get("largest", ()), *((*piles.label_suspect, *piles.model_wrong) if piles else ())]
+        return {one.row: self.rows.shown(one.row) for one in listed}
+
     # --- the parts -------------------------------------------------------------------
 
     def beside(
         self, budget: float, fit_seconds: float | None, progress: Callable[[str, int, int], None] | None
     ) -> None:
         rows = self.rows
-        answers = {NETWORK: self.asked.answers}
+        answers = {NETWORK: self.answers}
         costs = {NETWORK: self._own_cost(fit_seconds)}
+        if rows.last is not None:
+            answers[LAST] = self.targets.flat(rows.last)
+            costs[LAST] = Cost(0.0, 0.0, 0, 0, rows_of(rows.x_train), True, "no fit: the value before")
         x_train, x_test = _numbers(rows.matrix_train), _numbers(rows.matrix_test)
         for one in fit_baselines(
             x_train,
@@ -189,13 +209,22 @@ class _Judging:
             self.seed,
             budget_seconds=budget,
             progress=progress,
+            scale=rows.scale,
         ):
             self.baselines.append(one)
             answers[one.name], costs[one.name] = one.answers, one.cost
+            if rows.task == "regression":
+                answers[one.name] = self.targets.flat(one.answers)
             if one.name == TREE and one.model is not None:
-                self.found["tree"] = tree_of(one.model, _names_of_columns(rows), rows.class_names, units=rows.units)
+                self.found["tree"] = tree_of(
+                    one.model,
+                    _names_of_columns(rows),
+                    rows.class_names,
+                    units=rows.units,
+                    yes_or_no=rows.yes_or_no,
+                )
         self.found["comparison"] = compare(
-            rows.y_test,
+            self.truth,
             answers,
             task=rows.task,  # type: ignore[arg-type]
             network=NETWORK,
@@ -203,9 +232,9 @@ class _Judging:
             class_names=rows.class_names,
             alpha=self.alpha,
             seed=self.seed,
-            groups=rows.groups,
+            groups=self.groups,
         )
-        self.ran.append(f"{len(self.baselines)} simpler models on the same rows, with paired tests")
+        self.ran.append(f"{len(answers) - 1} simpler models on the same rows, with paired tests")
 
     def classes(self) -> None:
         rows, asked = self.rows, self.asked
@@ -235,74 +264,24 @@ class _Judging:
         self.ran.append("temperature scaling, fitted on the validation rows")
 
     def purposes(self, positive: str | int | None, cost: Mapping[str, float] | None, recall: float | None) -> None:
-        rows, shares = self.rows, self.asked.probabilities
-        if shares is None:
-            if cost or recall:
-                raise ValueError(
-                    explain(
-                        "judge got a cost or a recall, and a model that gives no probabilities.",
-                        "Expected probabilities to set a threshold on.",
-                        "a model that ends in softmax or sigmoid.",
-                    )
-                )
-            return
-        if len(rows.class_names) == 2 or positive is not None or cost or recall:
-            asked = [self._positive(positive)]
-        else:
-            asked = list(range(len(rows.class_names)))[:_MOST_CURVES]
-        curves = []
-        for number in asked:
-            yes = rows.y_test == number
-            if 0 < yes.sum() < len(yes) and number < shares.shape[1]:
-                name = rows.class_names[number]
-                curves.append(curves_of(yes, shares[:, number], name, seed=self.seed, groups=rows.groups))
-        self.found["curves"] = tuple(curves)
-        if curves:
-            self.ran.append("ROC and precision-recall curves")
-        if len(asked) > 1:
-            return
-        number = asked[0]
-        costs = dict(cost or {})
-        yes, given_yes = rows.y_test == number, shares[:, number]
-        thresholds = [apply_threshold(yes, given_yes, 0.5, why="one half", **costs)]
-        if cost or recall:
-            if self.validated is None or self.validated.probabilities is None or rows.y_validation is None:
-                raise ValueError(
-                    explain(
-                        "judge got a cost or a recall, and no validation rows.",
-                        "Expected rows to choose the threshold on: chosen on the test rows it would look better than it is.",
-                        "judge(model, data, validation=(x_validation, y_validation), ...)",
-                    )
-                )
-            truth, chosen = rows.y_validation == number, self.validated.probabilities[:, number]
-            if cost:
-                value = threshold_for_cost(truth, chosen, costs["miss"], costs["false_alarm"])
-                why = f"cheapest at {costs['miss']:g} a miss and {costs['false_alarm']:g} a false alarm"
-                thresholds.append(apply_threshold(yes, given_yes, value, why=why, **costs))
-            if recall:
-                value = threshold_for_recall(truth, chosen, recall)
-                thresholds.append(
-                    apply_threshold(yes, given_yes, value, why=f"recall {100 * recall:g} % wanted", **costs)
-                )
-            self.ran.append("thresholds, chosen on the validation rows")
-        self.found["thresholds"] = tuple(thresholds)
-        self.found["positive"] = rows.class_names[number]
-
-    def _positive(self, positive: str | int | None) -> int:
-        names = self.rows.class_names
-        if positive is None:
-            return 1
-        if isinstance(positive, str):
-            if positive not in names:
-                raise ValueError(unknown_name("class", positive, names))
-            return names.index(positive)
-        if not 0 <= positive < len(names):
-            raise ValueError(
-                explain(
-                    f"judge got positive={positive}.", f"Expected one of {list(names)[:10]}.", f"positive={names[1]!r}"
-                )
+        validated = None if self.validated is None else self.validated.probabilities
+        self._keep(
+            *curves_and_thresholds(
+                self.rows,
+                self.asked.probabilities,
+                validated,
+                positive=positive,
+                cost=cost,
+                recall=recall,
+                rare=self.found["imbalance"].rare,
+                seed=self.seed,
             )
-        return int(positive)
+        )
+
+    def _keep(self, found: Mapping[str, Any], ran: Sequence[str], not_run: Sequence[str]) -> None:
+        self.found |= found
+        self.ran += ran
+        self.not_run += not_run
 
     def shifts(self) -> None:
         rows = self.rows
@@ -321,11 +300,10 @@ class _Judging:
         self.ran.append("shift by one pixel in four directions")
 
     def values(self) -> None:
-        rows, asked = self.rows, self.asked
-        self.found["scores"] = regression_scores(rows.y_test, asked.answers, self.seed, groups=rows.groups)
-        errors = asked.answers - rows.y_test
-        self.found["scores"]["bias"] = bootstrap(np.mean, errors, seed=self.seed, groups=rows.groups)
-        self.found["largest"] = tuple(largest_errors(rows.y_test, asked.answers))
+        truth, answers = self.truth, self.answers
+        self.found["scores"] = regression_scores(truth, answers, self.seed, groups=self.groups)
+        self.found["scores"]["bias"] = bootstrap(np.mean, answers - truth, seed=self.seed, groups=self.groups)
+        self.found["largest"] = tuple(self.targets.of_row(one) for one in largest_errors(truth, answers))
         self.ran.append("mean and squared errors, R², residuals, largest errors")
 
     def slices(self, positive: str | int | None) -> None:
@@ -334,13 +312,16 @@ class _Judging:
             self.not_run.append("slices: no columns were named (slices=...)")
             return
         is_classes = rows.task == "classification"
-        scores = asked.answers == rows.y_test if is_classes else np.abs(asked.answers - rows.y_test)
+        if is_classes:
+            scores = asked.answers == rows.y_test
+        else:
+            scores = self.targets.per_row(np.abs(self.answers - self.truth))
         self.found["slices"] = slices_of(rows.columns, scores, shares=is_classes, alpha=self.alpha, seed=self.seed)
         self.ran.append(f"slices by {', '.join(rows.columns)}")
         if rows.groups is not None:
             self.ran.append("(slices take rows for independent, although there are groups)")
         if is_classes and len(rows.class_names) == 2:
-            number = self._positive(positive)
+            number = positive_class(rows.class_names, positive)
             yes = rows.class_names[number]
             self.found["fairness"] = tuple(
                 fairness_of(
@@ -353,80 +334,43 @@ class _Judging:
             if self.found["fairness"]:
                 self.ran.append("fairness by group: answers, recall and false alarms")
 
-    def language(self, fit_seconds: float | None) -> None:
+    def language(self, fit_seconds: float | None, budget: float) -> None:
         rows = self.rows
         assert self.asked.bits is not None
         symbols = len(rows.class_names) or 1 + int(max(np.max(rows.x_train), np.max(rows.y_train), np.max(rows.y_test)))
         bits, costs = {NETWORK: self.asked.bits}, {NETWORK: self._own_cost(fit_seconds)}
-        fitted = fit_markov(rows.matrix_train, rows.y_train, rows.matrix_test, rows.y_test, symbols)
+        fitted = fit_markov(
+            rows.matrix_train, rows.y_train, rows.matrix_test, rows.y_test, symbols, budget_seconds=budget
+        )
         for name, (each, its_cost) in fitted.items():
             bits[name], costs[name] = each, its_cost
         comparison = compare_bits(
-            bits, network=NETWORK, costs=costs, alpha=self.alpha, seed=self.seed, groups=rows.groups
+            bits,
+            network=NETWORK,
+            costs=costs,
+            alpha=self.alpha,
+            seed=self.seed,
+            groups=rows.groups,
+            symbol=rows.symbol,
         )
         self.found["comparison"] = comparison
-        self.found["scores"] = {"bits_per_symbol": comparison.network.score, "perplexity": comparison.network.second}
-        self.ran.append("the symbols' frequencies and a Markov chain on the same text, with paired tests")
+        self.found["scores"] = {
+            f"bits_per_{rows.symbol}": comparison.network.score,
+            "perplexity": comparison.network.second,
+        }
+        self.ran.append(f"the {rows.symbol}s' frequencies and a Markov chain on the same text, with paired tests")
 
-    def again(
-        self,
-        folds: int,
-        seeds: int | Sequence[int],
-        more_data: bool,
-        make: Callable[..., Any] | None,
-        fit: Mapping[str, Any] | None,
-        budget: float,
-    ) -> None:
-        rows = self.rows
-        wanted = {"folds": bool(folds), "seeds": bool(seeds), "more_data": more_data}
-        names = {"folds": "k folds", "seeds": "several seeds", "more_data": "whether more data would help"}
-        for name, asked in wanted.items():
-            if not asked:
-                value = {"folds": "5", "seeds": "3", "more_data": "True"}[name]
-                self.not_run.append(f"{names[name]}: not asked for ({name}={value})")
-        if not any(wanted.values()):
-            return
-        if rows.task == "language":
-            raise ValueError(
-                explain(
-                    "judge got folds, seeds or more_data for language.",
-                    "Expected them for classes or values.",
-                    "judge(model, data) for each of several models.",
-                )
-            )
-        maker = make or _clones(self.model)
-        settings = dict(fit) if fit is not None else _settings_of(self.model)
-        shared: dict[str, Any] = {"task": rows.task, "fit": settings}
-        if folds:
-            self.found["folds"] = cross_validate(
-                maker,
-                rows.x_train,
-                rows.y_train,
-                folds=folds,
-                matrix=_numbers(rows.matrix_train),
-                budget_seconds=budget,
-                groups=rows.groups_train,
-                seed=self.seed,
-                alpha=self.alpha,
-                **shared,
-            )
-            self.ran.append(f"{folds} folds of the training rows with the corrected t-test")
-        # Nothing here may be chosen by the test rows, so they are asked only where there are no others.
-        held: Any = (rows.x_test, rows.y_test)
-        if rows.x_validation is not None:
-            held = (rows.x_validation, rows.y_validation)
-        if rows.x_validation is None and (seeds or more_data):
-            rows.remarks.append("Seeds and learning curve were scored on the test rows: there are no validation rows.")
-        groups = rows.groups if rows.x_validation is None else None
-        if seeds:
-            chosen = range(self.seed, self.seed + seeds) if isinstance(seeds, int) else seeds
-            self.found["seeds"] = several_seeds(maker, rows.x_train, rows.y_train, *held, seeds=chosen, **shared)
-            self.ran.append(f"{len(list(chosen))} seeds")
-        if more_data:
-            self.found["learning"] = learning_curve(
-                maker, rows.x_train, rows.y_train, *held, groups=groups, seed=self.seed, alpha=self.alpha, **shared
-            )
-            self.ran.append("learning curve")
+    def again(self, budget: float, **asked: Any) -> None:
+        found, ran, not_run = train_again(
+            self.model,
+            self.rows,
+            matrix=lambda: _numbers(self.rows.matrix_train),
+            budget_seconds=budget,
+            seed=self.seed,
+            alpha=self.alpha,
+            **asked,
+        )
+        self._keep(found, ran, not_run)
 
     def judgement(self, title: str, made: dict[str, str]) -> Judgement:
         rows = self.rows
@@ -434,10 +378,11 @@ class _Judging:
             title=title or "Judgement",
             task=rows.task,
             class_names=rows.class_names,
-            truth=rows.y_test,
-            answers=self.asked.answers,
+            truth=self.truth,
+            answers=self.answers,
             probabilities=self.asked.probabilities,
             pictures=rows.pictures,
+            shown=self._shown(),
             uses=rows.uses,
             remarks=tuple(rows.remarks),
             ran=tuple(self.ran),
@@ -453,47 +398,6 @@ def _names_of_columns(rows: Given) -> Sequence[str]:
     if rows.feature_names or not shape or (len(shape) == 3 and shape[2] != 1):
         return rows.feature_names
     return [f"pixel {down},{across}" for down in range(shape[0]) for across in range(shape[1])]
-
-
-def _clones(model: Any) -> Callable[[], Any]:
-    """Return a function that makes models like this one, with new weights."""
-    if not getattr(model, "compiled", False):
-        raise ValueError(
-            explain(
-                f"judge was asked to train models like this {type(model).__name__} again, which is not compiled.",
-                "Expected a compiled model, or a function that makes one.",
-                "judge(model, data, folds=5, make=make_model)",
-            )
-        )
-    for layer in model.modules():
-        if hasattr(layer, "adapt") and not hasattr(layer, "meaning"):
-            config = layer.get_config()
-            if config.get("mean") is None and config.get("vocabulary") is None and config.get("bin_boundaries") is None:
-                raise ValueError(
-                    explain(
-                        f"The layer '{layer.name}' was adapted to data, and a clone of it would not be.",
-                        "Expected a function that makes a model and adapts it to the rows it is given.",
-                        "judge(model, data, folds=5, make=lambda x: make_model(x))",
-                    )
-                )
-    from uncrumple.models.cloning import clone_model
-
-    return lambda: clone_model(model)
-
-
-def _settings_of(model: Any) -> dict[str, Any]:
-    """Return for how many epochs a model was trained."""
-    history = getattr(model, "history", None)
-    epochs = len(getattr(history, "epoch", None) or ())
-    if not epochs:
-        raise ValueError(
-            explain(
-                "judge does not know for how many epochs to train: the model was not trained by fit in this program.",
-                "Expected what fit is to be given.",
-                'judge(model, data, folds=5, fit={"epochs": 20, "batch_size": 32})',
-            )
-        )
-    return {"epochs": epochs}
 
 
 def _numbers(matrix: Any) -> np.ndarray:

@@ -14,6 +14,8 @@ from uncrumple.core.errors import explain
 from uncrumple.judge.baselines import FREQUENCIES, MARKOV, Cost
 
 _HELD_BACK = 0.1
+# Seconds per symbol and order to look back, search and fit together.
+_SECONDS_FOR_SYMBOL = 1e-6
 
 
 class MarkovChain:
@@ -71,8 +73,13 @@ class MarkovChain:
 
     def bits(self, contexts: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return `-log2 P(target | context)` of each row."""
+        return self.bits_by_order(contexts, targets)[-1]
+
+    def bits_by_order(self, contexts: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:
+        """Return the same for each chain that looks back less far: of order 0, 1, ... up to this one's."""
         wanted = np.asarray(targets, np.int64)
         share = np.full(len(wanted), 1 / self.symbols)
+        found = []
         for order, (known, sums, kinds, pairs, counts) in enumerate(self._tables):
             codes = self._codes(contexts, order)
             place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
@@ -82,7 +89,8 @@ class MarkovChain:
             count = np.where(seen & (pairs[at] == pair), counts[at], 0)
             total, different = np.where(seen, sums[place], 0), np.where(seen, kinds[place], 1)
             share = (count + different * share) / (total + different)
-        return -np.log2(share)
+            found.append(-np.log2(share))
+        return found
 
     @property
     def size_bytes(self) -> int:
@@ -135,7 +143,13 @@ def pairs_of(x: np.ndarray, y: np.ndarray, longest: int) -> tuple[np.ndarray, np
 
 
 def fit_markov(
-    x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, symbols: int, most: int = 8
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+    symbols: int,
+    most: int = 8,
+    budget_seconds: float = 60.0,
 ) -> dict[str, tuple[np.ndarray, Cost]]:
     """Fit the frequencies of the symbols and a Markov chain; return the mean bits of each test row, and the cost.
 
@@ -144,6 +158,8 @@ def fit_markov(
         x_test, y_test: The test rows.
         symbols: How many symbols there are.
         most: The longest context to try.
+        budget_seconds: About how long it may take; of a text that would take longer, the last rows
+            are learnt from, and the cost says how many.
 
     Example:
         >>> text = np.tile([0, 1, 2], 60)
@@ -153,7 +169,12 @@ def fit_markov(
         [('symbol frequencies', 1.6), ('Markov chain', 0.0)]
     """
     longest = max(1, min(most, int(62 / np.log2(symbols + 1)) - 1, np.asarray(x_train).shape[1]))
-    contexts, targets, _ = pairs_of(x_train, y_train, longest)
+    given = len(np.asarray(x_train))
+    used = _rows_within(given, np.asarray(y_train).size, longest, budget_seconds)
+    contexts, targets, _ = pairs_of(np.asarray(x_train)[given - used :], np.asarray(y_train)[given - used :], longest)
+    cut = (
+        (f"fitted on the last {used:,} of {given:,} rows to stay within {budget_seconds:g} s",) if used < given else ()
+    )
     tested, wanted, of_row = pairs_of(x_test, y_test, longest)
     rows = len(np.asarray(x_test))
     found = {}
@@ -162,24 +183,28 @@ def fit_markov(
         order, how = 0, ""
         if name == MARKOV:
             order = _best_order(contexts, targets, symbols, longest)
-            how = f"looks back {order} symbols, chosen on the last tenth of the training rows"
+            how = f"looks back {order} symbols" if order else "looks back at nothing, which was no help"
+            how += ", chosen on the last tenth of the training rows"
         chain = MarkovChain(order, symbols).fit(contexts, targets)
         seconds = time.perf_counter() - start
         start = time.perf_counter()
         bits = chain.bits(tested, wanted)
         milliseconds = 1000 * (time.perf_counter() - start) / max(1, rows)
         per_row = np.bincount(of_row, bits, rows) / np.bincount(of_row, minlength=rows)
-        given = len(np.asarray(x_train))
-        found[name] = (per_row, Cost(seconds, milliseconds, chain.size_bytes, given, given, order < 2, how))
+        found[name] = (per_row, Cost(seconds, milliseconds, chain.size_bytes, used, given, order < 2, how, cut))
     return found
+
+
+def _rows_within(rows: int, symbols: int, longest: int, budget: float) -> int:
+    """Return how many rows can be counted in so many seconds; at least one."""
+    seconds = _SECONDS_FOR_SYMBOL * (longest + 1) * max(1, symbols)
+    return max(1, min(rows, int(rows * budget / seconds)))
 
 
 def _best_order(contexts: np.ndarray, targets: np.ndarray, symbols: int, longest: int) -> int:
     kept = len(targets) - max(1, round(_HELD_BACK * len(targets)))
     if kept < 1:
         return 1
-    scores = [
-        MarkovChain(order, symbols).fit(contexts[:kept], targets[:kept]).bits(contexts[kept:], targets[kept:]).mean()
-        for order in range(1, longest + 1)
-    ]
-    return 1 + int(np.argmin(scores))
+    chain = MarkovChain(longest, symbols).fit(contexts[:kept], targets[:kept])
+    scores = [bits.mean() for bits in chain.bits_by_order(contexts[kept:], targets[kept:])]
+    return int(np.argmin(scores))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from uncrumple.judge import figures, plots
+from uncrumple.judge import figures, group_figures, plots
 from uncrumple.judge.confusion import Confusion
 from uncrumple.judge.html import _PAGE, _STYLE, _facts, _items, _table
 from uncrumple.judge.mistakes import Mistake
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from uncrumple.judge.judgement import Judgement
 
 _MOST_CLASSES_IN_TABLE = 20
+# Names of classes with more letters than this in all stand upright above the confusion matrix.
+_WIDEST_HEADER = 70
 _STYLE_HERE = """
 :root { --blue: #0072b2; --red: #c45100; --green: #00805d; --orange: #b87b00; }
 @media (prefers-color-scheme: dark) { :root { --blue: #6cb8e6; --red: #ff8a4c; --green: #3fcaa0; --orange: #f0b429; } }
@@ -27,13 +29,17 @@ tr.few th, tr.few td { color: var(--soft); font-style: italic; opacity: .75; }
 .warn { margin: .75rem 0; padding: .7rem 1rem; border-left: 5px solid var(--orange); background: var(--shade);
   border-radius: 4px; }
 .said { margin: .5rem 0; }
+tr.said td { text-align: left; white-space: normal; color: var(--soft); border-top: none; padding-top: 0; font-size: .85rem; }
 .said b { font-weight: 600; }
 table.matrix { min-width: 0; width: auto; }
 table.matrix thead th { text-align: center; white-space: nowrap; }
 table.matrix td { text-align: center; min-width: 3.2rem; border: 1px solid var(--line); }
 table.matrix td small { display: block; color: inherit; opacity: .8; }
 table.matrix td, .bar i { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-table.matrix caption { caption-side: top; text-align: left; color: var(--soft); padding-bottom: .3rem; }
+table.matrix caption { caption-side: top; text-align: left; color: var(--soft); padding-bottom: .3rem;
+  white-space: nowrap; }
+table:not(.matrix):has(thead th:nth-child(10)) { font-size: .8rem; }
+table.tall thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; vertical-align: bottom; }
 .headline { outline: 2px solid var(--own); }
 @page { margin: 14mm; }
 @media print {
@@ -41,6 +47,7 @@ table.matrix caption { caption-side: top; text-align: left; color: var(--soft); 
     --own: #0072b2; --verdict: #e8f2f9; --blue: #0072b2; --red: #c45100; --green: #00805d; --orange: #b87b00; }
   body { padding: 0; font-size: 11pt; }
   section { break-inside: auto; } h2 { break-after: avoid; } figure, tr, .card, .said { break-inside: avoid; }
+  tr:has(+ tr.said) { break-after: avoid; }
   .wide { overflow: visible; } table { font-size: .72rem; } th, td { white-space: normal; }
   .verdict, .card, .warn, pre { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   details::details-content { content-visibility: visible; block-size: auto; } h3 { break-after: avoid; }
@@ -97,7 +104,9 @@ def _result(found: Judgement) -> str:
         title = SCORE_NAMES.get(name, name)
         mark = " headline" if title == first else ""
         cards.append(f'<div class="card{mark}"><span>{escape(title)}</span><b>{escape(said)}</b>{between}</div>')
-    notes = "".join(f'<p class="warn">{escape(note)}</p>\n' for note in found.notes())
+    warnings = found.warnings()
+    notes = "".join(f'<p class="warn">{escape(note)}</p>\n' for note in warnings)
+    notes += _items([note for note in found.notes() if note not in warnings])
     return f'<div class="cards">{"".join(cards)}</div>\n{notes}'
 
 
@@ -153,8 +162,9 @@ def _matrix(confusion: Confusion) -> str:
             cells.append(f'<td style="background: rgba({colour}, {strength:.2f})">{bold}<small>{shown}</small></td>')
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
     caption = "<caption>Truth down, answer across; the share is of the row.</caption>"
+    tall = " tall" if sum(max(len(name), 5) for name in names) > _WIDEST_HEADER else ""
     return (
-        f'<div class="wide"><table class="matrix">{caption}<thead><tr><th></th>{head}</tr></thead>'
+        f'<div class="wide"><table class="matrix{tall}">{caption}<thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>\n"
     )
 
@@ -205,7 +215,7 @@ def _mistakes(found: Judgement) -> str:
     if found.largest:
         places = decimals(max(abs(one.error or 0.0) for one in found.largest))
         rows = [[str(one.row), one.truth, one.answer, f"{one.error:+.{places}f}"] for one in found.largest]
-        return _table(["test row", "true", "predicted", "off by"], rows)
+        return _rows_in_words(found, ["test row", "true", "predicted", "off by"], rows, found.largest)
     if found.piles is None or not found.piles.wrong:
         return ""
     piles = found.piles
@@ -226,20 +236,40 @@ def _pile(found: Judgement, pile: Sequence[Mistake], name: str) -> str:
         for one in pile
     ]
     if found.pictures is None:
-        return _table(header, rows)
+        return _rows_in_words(found, header, rows, pile)
     figure = plots.picture_grid([found.pictures[one.row] for one in pile], [one.in_words() for one in pile])
     # Pictures of dots are smaller as a PNG than as a drawing.
     data = base64.b64encode(plots.to_png(figure, dpi=110)).decode("ascii")
     words = "; ".join(f"row {one.row}: {one.in_words()}" for one in pile)
     picture = f'<figure class="white"><img alt="{escape(words)}" src="data:image/png;base64,{data}"></figure>\n'
-    return picture + f"<details><summary>As a table</summary>{_table(header, rows)}</details>\n"
+    table = _rows_in_words(found, header, rows, pile)
+    return picture + f"<details><summary>As a table</summary>{table}</details>\n"
+
+
+def _rows_in_words(found: Judgement, header: list[str], rows: list[list[str]], mistakes: Sequence[Mistake]) -> str:
+    """Return a table of rows; where they can be said in words, each with a second line that does."""
+    text = _table(header, rows)
+    if not found.shown:
+        return text
+    parts = text.split("</tr>")  # the header, each row, and what comes after the last
+    for place, one in enumerate(mistakes):
+        said = found.shown.get(one.row, "")
+        parts[place + 1] += f'</tr><tr class="said"><td colspan="{len(header)}">{escape(said)}</td>'
+    return "</tr>".join(parts)
 
 
 def _slices(found: Judgement) -> str:
     content = ""
-    for part in (found.slices, *found.fairness):
-        if part is not None:
-            content += f'<p class="said">{escape(part.in_words())}</p>\n' + _greyed(*part.table())
+    if found.slices is not None:
+        content += f'<p class="said">{escape(found.slices.in_words())}</p>\n'
+        content += _svg(group_figures.slices_figure(found.slices), "slices", "Score of each slice with its interval")
+        content += f"<details><summary>As a table</summary>{_greyed(*found.slices.table())}</details>\n"
+    for number, one in enumerate(found.fairness):
+        content += f"<h3>By {escape(one.column)}, where yes is '{escape(one.positive)}'</h3>\n"
+        content += f'<p class="said">{escape(one.in_words())}</p>\n'
+        label = f"How often each group is answered {one.positive}, found, and falsely accused, with intervals"
+        content += _svg(group_figures.fairness_figure(one), f"fairness{number}", label)
+        content += f"<details><summary>As a table</summary>{_greyed(*one.table())}</details>\n"
     return content
 
 

@@ -19,6 +19,7 @@ from uncrumple.core.errors import explain
 from uncrumple.judge.intervals import Interval, bootstrap
 
 _FLIPS = 9999
+_DEALS = 1999
 _FLIPS_AT_ONCE = 4_000_000
 
 
@@ -225,6 +226,33 @@ def compare_errors(first: np.ndarray, second: np.ndarray, seed: int = 0, *, grou
     return Paired(
         _flipped(differences, seed, groups), difference, int((differences < 0).sum()), int((differences > 0).sum())
     )
+
+
+def against_chance(truth: np.ndarray, answers: np.ndarray, *, seed: int = 0) -> float:
+    """Return how often answers that have nothing to do with the truth are right as often as these: a permutation test.
+
+    The answers are dealt out to the rows at random, 1,999 times, and the mean of the classes'
+    recalls is compared. A model can pass it and still be right less often than one that always gives
+    the most frequent class.
+
+    Args:
+        truth: The right class of each test row.
+        answers: The model's class for each.
+        seed: For the permutations.
+
+    Example:
+        >>> truth = np.arange(60) % 2
+        >>> against_chance(truth, np.where(np.arange(60) < 40, truth, 1 - truth)) < 0.05
+        True
+    """
+    kinds, codes = np.unique(np.concatenate([np.asarray(truth), np.asarray(answers)]), return_inverse=True)
+    right, given = codes[: len(codes) // 2], codes[len(codes) // 2 :]
+    weights = 1 / np.bincount(right, minlength=len(kinds))[right]
+    observed = float(weights[right == given].sum())
+    random, hits = np.random.default_rng(seed), 0
+    for _ in range(_DEALS):
+        hits += bool(weights[right == random.permutation(given)].sum() >= observed - 1e-9)
+    return (1 + hits) / (1 + _DEALS)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -28,6 +28,7 @@ from uncrumple.judge.confusion import Confusion
 from uncrumple.judge.files import write_whole
 from uncrumple.judge.mistakes import Mistake
 from uncrumple.judge.table import Comparison
+from uncrumple.judge.verdict import finding
 from uncrumple.judge.words import decimals, p_in_words
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -362,7 +363,7 @@ def comparison_figure(found: Comparison) -> Figure:
     said = "mean absolute error" if found.headline == "mean error" else found.headline
     better = f"{said} in %" if shares else f"{said} (less is better)"
     axes.set_xlabel(f"{better} on the same {found.test_rows:,} test rows, with 95 % intervals; p against the network")
-    axes.set_title("Beside simpler models")
+    axes.set_title(finding(found))
     return figure
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from uncrumple.judge.judgement import Judgement
 
 # Columns of the comparison that are left out first on a narrow terminal.
-_LEAST = ("training rows", "size", "ms per row", "fit")
+_LEAST = ("training rows", "size", "ms per row", "fit", "readable")
 
 
 def show(found: Judgement, console: Any = None) -> None:
@@ -44,7 +44,7 @@ def show(found: Judgement, console: Any = None) -> None:
         console.print(Text(note, style="yellow"))
     console.print()
     header, rows = found.comparison.table()
-    left_out = list(_LEAST)[: max(0, min(4, (118 - console.width) // 9 + 1))]
+    left_out = list(_LEAST)[: max(0, min(len(_LEAST), (128 - console.width) // 9 + 1))]
     kept = [index for index, name in enumerate(header) if name not in left_out]
     table([header[index] for index in kept], [[row[index] for index in kept] for row in rows], own=True)
     for note in found.comparison.notes():
@@ -65,6 +65,8 @@ def show(found: Judgement, console: Any = None) -> None:
             table(*other.table())  # type: ignore[attr-defined]
     for name, said in found.findings():
         console.print(Text.assemble((f"{name}: ", "bold"), said))
+    for line in found.mistake_lines(most=3):
+        console.print(Text(line), soft_wrap=False)
     console.print()
     console.print(Text("Looked at: " + "; ".join(found.ran) + ".", style="dim"))
     if found.not_run:

@@ -1,4 +1,4 @@
-"""Does a model serve everyone alike? Scores by slice, and what differs between groups.
+"""Does a model serve everyone alike? Scores by slice.
 
 A slice is the rows with one value of a column, or a quarter of its range. Each
 has its interval and is tested against all other rows, corrected for how many
@@ -22,7 +22,7 @@ from uncrumple.judge.words import decimals, listed, p_in_words
 
 FEWEST_ROWS = 30
 _MOST_VALUES = 20
-_SHUFFLES = 1999
+SHUFFLES = 1999
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Slices:
 
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain data that JSON can hold."""
-        rows = [asdict(one) | {"score": _plain(one.score), "rest": _known(one.rest)} for one in self.slices]
+        rows = [asdict(one) | {"score": plain(one.score), "rest": known_number(one.rest)} for one in self.slices]
         return {"slices": rows, "said": self.in_words()}
 
     def _number(self, value: float) -> str:
@@ -148,7 +148,7 @@ def slices_of(
                     "slices={'sex': sex_of_test_rows}",
                 )
             )
-        found += [(str(name), words, mine) for words, mine in _cut(column)]
+        found += [(str(name), words, mine) for words, mine in cut(column)]
     tested = [index for index, (_, _, mine) in enumerate(found) if FEWEST_ROWS <= mine.sum() < len(mine)]
     if shares:
         raw = [_fisher(values > 0.5, found[index][2]) for index in tested]
@@ -169,7 +169,7 @@ def slices_of(
     return Slices(tuple(made), shares, alpha)
 
 
-def _cut(column: Any) -> list[tuple[str, np.ndarray]]:
+def cut(column: Any) -> list[tuple[str, np.ndarray]]:
     """Return the slices of a column: their names, and which rows are in them."""
     values = np.asarray(column).reshape(-1)
     if values.dtype.kind in "fiub":
@@ -222,166 +222,16 @@ def _shuffled(errors: np.ndarray, slices: Sequence[np.ndarray], seed: int) -> li
 
     observed, random = gaps(errors), np.random.default_rng(seed)
     hits = np.zeros(len(slices))
-    for _ in range(_SHUFFLES):
+    for _ in range(SHUFFLES):
         hits += gaps(random.permutation(errors)) >= observed * (1 - 1e-12)
-    return [float(p) for p in (1 + hits) / (1 + _SHUFFLES)]
+    return [float(p) for p in (1 + hits) / (1 + SHUFFLES)]
 
 
-# --- fairness -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rate:
-    """One rate in one group, with Wilson's interval; NaN without rows."""
-
-    group: str
-    rows: int
-    share: Interval
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far apart the groups are in one rate.
-
-    Args:
-        what: `"answered yes"`, `"recall"` or `"false alarms"`.
-        rates: Of each group.
-        gap: The largest rate less the smallest, of the groups with at least 30 rows.
-        p_value: How often a gap this large comes about when the groups are shuffled; corrected by Holm.
-    """
-
-    what: str
-    rates: tuple[Rate, ...]
-    gap: float
-    p_value: float | None
-
-
-@dataclass(frozen=True)
-class Fairness:
-    """What differs between the groups of one column, for a yes-or-no question.
-
-    Equal shares of yes answers are demographic parity; equal recall and equal false alarms are
-    equalized odds (M. Hardt et al., 2016). With different shares of true yes they exclude each other:
-    which one matters is for people to say.
-
-    Args:
-        column: The column.
-        positive: What yes means.
-        gaps: One for each rate.
-        alpha: From which p-value on a gap counts as shown.
-    """
-
-    column: str
-    positive: str
-    gaps: tuple[Gap, ...]
-    alpha: float = 0.05
-
-    def in_words(self) -> str:
-        """Return what differs, in a sentence."""
-        parts = []
-        for one in self.gaps:
-            if one.p_value is not None and one.p_value < self.alpha:
-                known = [rate for rate in one.rates if rate.rows >= FEWEST_ROWS]
-                low = min(known, key=lambda rate: rate.share.score)
-                high = max(known, key=lambda rate: rate.share.score)
-                parts.append(
-                    f"{one.what} {100 * low.share.score:.0f} % for {low.group} against "
-                    f"{100 * high.share.score:.0f} % for {high.group}"
-                )
-        if parts:
-            return f"By {self.column}: {listed(parts)}."
-        if all(one.p_value is None for one in self.gaps):
-            return f"By {self.column}: fewer than two groups have {FEWEST_ROWS} rows; nothing can be said."
-        return f"By {self.column}: no difference is shown in answers, recall or false alarms."
-
-    def table(self) -> tuple[list[str], list[list[str]], list[bool]]:
-        """Return the header, the rows as text, and for each row whether it has too few rows."""
-        header = [f"by {self.column}", "group", "rows", "share", "95 % interval", "gap", "p"]
-        rows, few = [], []
-        for one in self.gaps:
-            p = "–" if one.p_value is None else p_in_words(one.p_value)
-            for number, rate in enumerate(one.rates):
-                known = not math.isnan(rate.share.score)
-                share = f"{100 * rate.share.score:.1f} %" if known else "–"
-                between = f"{100 * rate.share.low:.1f} to {100 * rate.share.high:.1f} %" if known else "–"
-                ends = ["–" if math.isnan(one.gap) else f"{100 * one.gap:.1f}", p] if number == 0 else ["", ""]
-                rows.append([one.what, rate.group, f"{rate.rows:,}", share, between, *ends])
-                few.append(rate.rows < FEWEST_ROWS)
-        return header, rows, few
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data that JSON can hold."""
-        gaps = [
-            {
-                "what": one.what,
-                "gap": _known(one.gap),
-                "p_value": one.p_value,
-                "rates": [{"group": rate.group, "rows": rate.rows, **_plain(rate.share)} for rate in one.rates],
-            }
-            for one in self.gaps
-        ]
-        return {"column": self.column, "positive": self.positive, "gaps": gaps, "said": self.in_words()}
-
-
-def fairness_of(
-    column: str,
-    groups: np.ndarray,
-    truth: np.ndarray,
-    answers: np.ndarray,
-    *,
-    positive: str = "yes",
-    alpha: float = 0.05,
-    seed: int = 0,
-) -> Fairness:
-    """Compare groups by how often they are answered yes, found when yes, and accused when no.
-
-    Args:
-        column: What the groups are called.
-        groups: The group of each test row.
-        truth: Whether the right answer is yes.
-        answers: Whether the model's is.
-        positive: What yes means.
-        alpha: From which p-value on a gap counts as shown.
-        seed: For the shuffles, of which there are 1,999.
-
-    Example:
-        >>> sex = np.repeat(["f", "m"], 100)
-        >>> truth = np.tile([True, False], 100)
-        >>> fairness_of("sex", sex, truth, truth & (sex == "f")).in_words()
-        'By sex: answered yes 0 % for m against 50 % for f and recall 0 % for m against 100 % for f.'
-    """
-    cuts = _cut(groups)
-    right, said = (np.asarray(values).reshape(-1).astype(bool) for values in (truth, answers))
-    everyone = np.ones(len(right), bool)
-    chosen = (("answered yes", everyone), ("recall", right), ("false alarms", ~right))
-    gaps = []
-    raw: list[tuple[int, float]] = []
-    for number, (what, asked) in enumerate(chosen):
-        rates = []
-        for name, mine in cuts:
-            rows = int((mine & asked).sum())
-            share = wilson(int((mine & asked & said).sum()), rows) if rows else Interval(math.nan, math.nan, math.nan)
-            rates.append(Rate(name, rows, share))
-        known = [index for index, rate in enumerate(rates) if rate.rows >= FEWEST_ROWS]
-        if len(known) < 2:
-            gaps.append(Gap(what, tuple(rates), math.nan, None))
-            continue
-        members = np.array([cuts[index][1][asked] for index in known], dtype=np.float64)
-        sizes, values = members.sum(axis=1), said[asked].astype(np.float64)
-        gap = float(np.ptp(members @ values / sizes))
-        random, hits = np.random.default_rng(seed), 0
-        for _ in range(_SHUFFLES):
-            hits += bool(np.ptp(members @ random.permutation(values) / sizes) >= gap - 1e-12)
-        raw.append((number, (1 + hits) / (1 + _SHUFFLES)))
-        gaps.append(Gap(what, tuple(rates), gap, None))
-    for (number, _), p in zip(raw, holm([p for _, p in raw])):
-        gaps[number] = Gap(gaps[number].what, gaps[number].rates, gaps[number].gap, p)
-    return Fairness(column, positive, tuple(gaps), alpha)
-
-
-def _known(value: float) -> float | None:
+def known_number(value: float) -> float | None:
+    """Return a number, or None for what JSON has no number for."""
     return value if math.isfinite(value) else None
 
 
-def _plain(interval: Interval) -> dict[str, float | None]:
-    return {name: _known(value) for name, value in interval._asdict().items()}
+def plain(interval: Interval) -> dict[str, float | None]:
+    """Return an interval as plain data."""
+    return {name: known_number(value) for name, value in interval._asdict().items()}

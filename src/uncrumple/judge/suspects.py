@@ -52,6 +52,8 @@ class Piles:
         """Return the sizes of the piles in a sentence."""
         if not self.wrong:
             return "No mistakes."
+        if not self.suspects:
+            return f"{self.wrong:,} mistakes; no label is suspect."
         rows = "label is" if self.suspects == 1 else "labels are"
         return f"{self.wrong:,} mistakes; {self.suspects:,} {rows} suspect: look at these rows first."
 

@@ -13,7 +13,7 @@ from uncrumple.core.errors import explain, unknown_name
 from uncrumple.judge.baselines import MAJORITY, Cost, Task
 from uncrumple.judge.imbalance import imbalance_of
 from uncrumple.judge.intervals import Interval, bootstrap
-from uncrumple.judge.paired import compare_balanced, compare_errors, compare_right, holm
+from uncrumple.judge.paired import against_chance, compare_balanced, compare_errors, compare_right, holm
 from uncrumple.judge.scores import balanced_scores, checked_rows, classification_scores, regression_scores
 from uncrumple.judge.verdict import verdict
 from uncrumple.judge.words import (
@@ -33,6 +33,8 @@ _SECONDS = {
     "mean error": ("R²", "R²"),
     "bits per symbol": ("perplexity", "perplexity"),
 }
+# What language is made of differs: bits per symbol, per character.
+_LANGUAGE = "bits per "
 _TESTS = {
     "accuracy": "McNemar's exact test",
     "balanced accuracy": "a sign-flip test on balanced accuracy",
@@ -74,9 +76,11 @@ class Comparison:
         rows: The network first, then the others as they were given.
         alpha: From which p-value on a difference counts as shown.
         constant: What the constant baseline always answers, in words; empty if not known.
-        headline: What the score is: `"accuracy"`, `"balanced accuracy"`, `"mean error"` or
-            `"bits per symbol"`; by default accuracy for classes and the mean error for values.
+        headline: What the score is: `"accuracy"`, `"balanced accuracy"`, `"mean error"`, or
+            `"bits per symbol"` (or per character); by default accuracy for classes and the mean error for values.
         grouped: Whether rows belong to groups, which intervals and tests then take as one.
+        chance: For classes, the p-value of the network's answers having nothing to do with the truth;
+            None if that was not tested.
     """
 
     task: Task
@@ -86,6 +90,7 @@ class Comparison:
     constant: str = ""
     headline: str = ""
     grouped: bool = False
+    chance: float | None = None
 
     def __post_init__(self) -> None:
         if not self.headline:
@@ -113,8 +118,8 @@ class Comparison:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows as text, for a terminal or a page."""
         shares = self.shares
-        header = ["model", self.headline, "95 % interval", _SECONDS[self.headline][1]]
-        header += ["network's lead", "p", "fit", "ms per row", "size", "training rows"]
+        header = ["model", self.headline, "95 % interval", _SECONDS[_kind_of(self.headline)][1]]
+        header += ["network's lead", "p", "readable", "fit", "ms per row", "size", "training rows"]
         rows = []
         places = 1 if shares else decimals(max(row.score.score for row in self.rows))
         for row in self.rows:
@@ -137,7 +142,7 @@ class Comparison:
     def notes(self) -> list[str]:
         """Return what a reader of the table must know: how each was set up, and what was cut short."""
         lines = [f"All on the same {self.test_rows:,} test rows."]
-        test = _TESTS[self.headline]
+        test = _TESTS[_kind_of(self.headline)]
         if self.grouped and self.task != "language":
             test = f"a sign-flip test by whole groups on {self.headline}"
         if self.baselines:
@@ -159,10 +164,11 @@ class Comparison:
         return {
             "task": self.task,
             "score": "mean absolute error" if self.headline == "mean error" else self.headline,
-            "second": _SECONDS[self.headline][0],
+            "second": _SECONDS[_kind_of(self.headline)][0],
             "test_rows": self.test_rows,
             "alpha": self.alpha,
             "verdict": self.verdict(),
+            "p_of_chance": self.chance,
             "rows": [
                 {
                     "name": row.name,
@@ -263,7 +269,8 @@ def compare(
     constant = ""
     if shares and MAJORITY in answers and len(class_names):
         constant = str(class_names[int(checked[MAJORITY][1][0])])
-    return Comparison(task, len(right), tuple(rows), alpha, constant, headline, groups is not None)
+    chance = against_chance(right, given, seed=seed) if shares and groups is None else None
+    return Comparison(task, len(right), tuple(rows), alpha, constant, headline, groups is not None, chance)
 
 
 def compare_bits(
@@ -274,6 +281,7 @@ def compare_bits(
     alpha: float = 0.05,
     seed: int = 0,
     groups: np.ndarray | None = None,
+    symbol: str = "symbol",
 ) -> Comparison:
     """Compare language models by the bits they need for each symbol, `-log2 p(symbol)`.
 
@@ -287,6 +295,7 @@ def compare_bits(
         alpha: From which p-value on a difference counts as shown.
         seed: For bootstraps and permutations.
         groups: The document of each row.
+        symbol: What the text is made of, such as `"character"`.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -309,7 +318,7 @@ def compare_bits(
         lead = None if gap is None else Interval(-gap.score, -gap.high, -gap.low)
         perplexity = Interval(*(2.0**end for end in score))
         made.append(Row(name, score, perplexity, corrected[index], lead, (costs or {}).get(name)))
-    return Comparison("language", rows, tuple(made), alpha, "", "bits per symbol", True)
+    return Comparison("language", rows, tuple(made), alpha, "", f"{_LANGUAGE}{symbol}", True)
 
 
 def _checked_headline(headline: str | None, task: Task, truth: np.ndarray) -> str:
@@ -322,11 +331,16 @@ def _checked_headline(headline: str | None, task: Task, truth: np.ndarray) -> st
     return headline
 
 
+def _kind_of(headline: str) -> str:
+    return "bits per symbol" if headline.startswith(_LANGUAGE) else headline
+
+
 def _cost_cells(cost: Cost | None) -> list[str]:
     if cost is None:
-        return ["–"] * 4
+        return ["–"] * 5
     used = f"{cost.rows_used:,}" if cost.rows_used == cost.rows_given else f"{cost.rows_used:,} of {cost.rows_given:,}"
     return [
+        "yes" if cost.readable else "no",
         "–" if math.isnan(cost.fit_seconds) else seconds_in_words(cost.fit_seconds),
         milliseconds_in_words(cost.ms_per_row),
         bytes_in_words(cost.size_bytes),

@@ -225,6 +225,35 @@ def threshold_for_cost(truth: np.ndarray, probability: np.ndarray, miss: float, 
     return float((lows[widest] + highs[widest]) / 2)
 
 
+def threshold_for_balance(truth: np.ndarray, probability: np.ndarray) -> float:
+    """Return the threshold with the highest balanced accuracy on these rows; choose it on validation rows.
+
+    It is the one for which a miss costs as much as there are no rows for each yes row: both
+    classes then count the same, however rare one of them is (Youden's index).
+
+    Source: W. Youden, 1950, Index for rating diagnostic tests.
+
+    Args:
+        truth: Whether the answer is yes; rows of both kinds.
+        probability: The model's probability for yes.
+
+    Example:
+        >>> truth, p = np.array([0, 0, 0, 0, 1]), np.array([0.1, 0.1, 0.2, 0.05, 0.3])
+        >>> round(threshold_for_balance(truth, p), 2)
+        0.25
+    """
+    right, given = _checked("threshold_for_balance", truth, probability)
+    if right.all() or not right.any():
+        raise ValueError(
+            explain(
+                f"threshold_for_balance got {len(right)} rows that are all {'yes' if right.all() else 'no'}.",
+                "Expected rows of both kinds.",
+                "more validation rows, or a stratified split.",
+            )
+        )
+    return threshold_for_cost(right, given, miss=float((~right).sum()), false_alarm=float(right.sum()))
+
+
 def threshold_for_recall(truth: np.ndarray, probability: np.ndarray, recall: float) -> float:
     """Return the highest threshold that still finds this share of the yes rows; choose it on validation rows.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ def tree_of(
     class_names: Sequence[str] = (),
     deepest: int = _DEEPEST,
     units: Mapping[str, tuple[float, float]] | None = None,
+    yes_or_no: Collection[str] = (),
 ) -> Node:
     """Return a fitted scikit-learn tree as nodes with words.
 
@@ -51,6 +52,8 @@ def tree_of(
         class_names: A name for each class.
         units: For columns that were scaled, by name, their mean and deviation: the questions are
             then in the units that the column came in.
+        yes_or_no: The names of columns that hold 0 or 1, and whose name is what 1 means, such as
+            `sex: male`: that is then the question, and 1 is yes.
         deepest: How many questions one below the other to show, at least 1.
 
     Example:
@@ -81,9 +84,14 @@ def tree_of(
             return Node(rows, said, share, more=questions(number))
         column, edge = int(inside.feature[number]), float(inside.threshold[number])
         name = str(feature_names[column]) if column < len(feature_names) else f"column {column}"
+        if name in yes_or_no:
+            return Node(rows, name, share, node(right, depth + 1), node(left, depth + 1), answer=said)
         mean, deviation = (units or {}).get(name, (0.0, 1.0))
         edge = edge * deviation + mean
-        question = f"{name} ≤ {edge:.{decimals(edge)}f}"
+        places = decimals(edge)
+        if name in (units or {}):  # a longitude of -118.3 is not one of -118.4
+            places = max(places, decimals(deviation, 2))
+        question = f"{name} ≤ {edge:.{places}f}"
         return Node(rows, question, share, node(left, depth + 1), node(right, depth + 1), answer=said)
 
     return node(0, 0)
@@ -114,7 +122,7 @@ def tree_lines(root: Node) -> list[str]:
 
 def _words(node: Node) -> str:
     share = f"{100 * node.share:.0f} % of " if node.share is not None else ""
-    more = f"; {node.more} further question{'s' if node.more > 1 else ''} not shown" if node.more else ""
+    more = f"; {node.more:,} further question{'s' if node.more > 1 else ''} not shown" if node.more else ""
     return f"{node.said} ({share}{node.rows:,} rows{more})"
 
 

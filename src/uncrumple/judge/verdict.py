@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from uncrumple.judge.baselines import BOOSTING, FREQUENCIES, LOGISTIC, MAJORITY, MARKOV, MEDIAN, RIDGE, SVM, TREE
+from uncrumple.judge.baselines import BOOSTING, FREQUENCIES, LAST, LOGISTIC, MAJORITY, MARKOV, MEDIAN, RIDGE, SVM, TREE
 from uncrumple.judge.words import decimals, listed, p_in_words
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CONSTANTS = (MAJORITY, MEDIAN, FREQUENCIES)
 # The simplest first: of several that do as well, the first is the one to name.
-_BY_SIMPLICITY = (TREE, RIDGE, LOGISTIC, MARKOV, SVM, BOOSTING)
+_BY_SIMPLICITY = (LAST, TREE, RIDGE, LOGISTIC, MARKOV, SVM, BOOSTING)
 # So little behind, a simpler model is said to do as well: points of accuracy, or a share of the mean error.
 _CLOSE_POINTS, _CLOSE_SHARE, _CLOSE_BITS = 0.02, 0.05, 0.02
 _WITH_ARTICLE = {
@@ -27,6 +27,7 @@ _WITH_ARTICLE = {
     LOGISTIC: "logistic regression",
     SVM: "the RBF SVM",
     MARKOV: "the Markov chain",
+    LAST: "repeating the last value",
 }
 
 
@@ -35,8 +36,8 @@ def verdict(found: Comparison) -> str:
     network, say = found.network, _Words(found)
     if not found.baselines:
         return f"The {network.name} reaches {say.score(network)}; it was not compared with anything."
-    ahead = [row for row in found.baselines if row.p_value < found.alpha and row.lead.score > 0]  # type: ignore[operator, union-attr]
-    behind = [row for row in found.baselines if row.p_value < found.alpha and row.lead.score < 0]  # type: ignore[operator, union-attr]
+    ahead = [row for row in found.baselines if _shown(found, row) and row.lead.score > 0]  # type: ignore[union-attr]
+    behind = [row for row in found.baselines if _shown(found, row) and row.lead.score < 0]  # type: ignore[union-attr]
     level = [row for row in found.baselines if row not in ahead and row not in behind]
 
     constant = next((row for row in found.baselines if row.name in _CONSTANTS), None)
@@ -49,6 +50,34 @@ def verdict(found: Comparison) -> str:
     return _better_than_all(say, ahead, constant)
 
 
+def finding(found: Comparison) -> str:
+    """Return the verdict in a few words, for the title of a picture.
+
+    Example:
+        >>> import numpy as np
+        >>> from uncrumple.judge.table import compare
+        >>> truth = np.repeat([0, 1], 50)
+        >>> finding(compare(truth, {"network": truth, "decision tree": 1 - truth}))
+        'The network is better than the decision tree'
+    """
+    network, say = found.network, _Words(found)
+    behind = [row for row in found.baselines if _shown(found, row) and row.lead.score < 0]  # type: ignore[union-attr]
+    level = [row for row in found.baselines if not _shown(found, row)]
+    if behind:
+        return f"{say.start(say.best(behind))} is better than the {network.name}"
+    if level:
+        return f"The {network.name} is not shown better than {say.name(say.best(level))}"
+    if not found.baselines:
+        return f"The {network.name}"
+    every = f"all {len(found.baselines)} simpler models" if len(found.baselines) > 1 else say.name(found.baselines[0])
+    return f"The {network.name} is better than {every}"
+
+
+def _shown(found: Comparison, row: Row) -> bool:
+    """Whether the network and another model are shown to differ."""
+    return row.p_value is not None and row.p_value < found.alpha and row.lead is not None and row.lead.score != 0
+
+
 def _no_better_than_nothing(say: _Words, constant: Row, worse: bool, behind: list[Row]) -> str:
     network = say.found.network
     first = (
@@ -57,6 +86,10 @@ def _no_better_than_nothing(say: _Words, constant: Row, worse: bool, behind: lis
     )
     if worse:
         first += ": something is wrong with it."
+    elif say.found.chance is not None and say.found.chance < say.found.alpha:
+        chance = p_in_words(say.found.chance)
+        p = f"p {chance}" if chance.startswith("<") else f"p = {chance}"
+        first += f". It has learnt something, for its answers and the truth go together ({p}), but not shown enough."
     else:
         first += f". Nothing on these {say.rows} shows that it has learnt anything."
     if behind:
@@ -93,7 +126,7 @@ def _not_shown_better(say: _Words, level: list[Row], ahead: list[Row]) -> str:
         nearest = min(level, key=lambda row: row.lead.score)  # type: ignore[union-attr]
         return f"{first} {say.start(nearest)} is not shown worse either: on {say.rows} {say.lead(nearest)}."
     what = say.start(close)
-    if close.cost is not None and close.cost.readable:
+    if close.cost is not None and close.cost.readable and close.name != LAST:
         what = "A tree that you can read" if close.name == TREE else f"{what}, whose weights you can read,"
     return f"{first} {what} does as well, as far as {say.rows} can tell: {say.lead(close)}."
 
@@ -131,7 +164,7 @@ class _Words:
         if row.name == MEDIAN:
             return "always answering the median"
         if row.name == FREQUENCIES:
-            return "knowing no more than how frequent each symbol is"
+            return f"knowing no more than how frequent each {self.found.headline.removeprefix('bits per ')} is"
         return _WITH_ARTICLE.get(row.name, row.name)
 
     def start(self, row: Row) -> str:
@@ -143,7 +176,7 @@ class _Words:
         if self.found.headline == "balanced accuracy":
             return f"balanced accuracy {self.number(row)}"
         if self.found.task == "language":
-            return f"{self.number(row)} bits per symbol"
+            return f"{self.number(row)} {self.found.headline}"
         return self.number(row) if self.shares else f"mean error {self.number(row)}"
 
     def number(self, row: Row) -> str:
