@@ -15,16 +15,20 @@ from uncrumple.data.split import Parts, Split, split
 
 if TYPE_CHECKING:
     from uncrumple.data.checks import check
-    from uncrumple.data.kinds import Images, RawData, Series, Table, Text, from_any, preparation_of
+    from uncrumple.data.kinds import Images, RawData, Series, Table, TableOnDisk, Text, from_any, preparation_of
+    from uncrumple.data.sets import catalogue, load
 
 _LATER = {
     "Images": "uncrumple.data.kinds",
     "RawData": "uncrumple.data.kinds",
     "Series": "uncrumple.data.kinds",
     "Table": "uncrumple.data.kinds",
+    "TableOnDisk": "uncrumple.data.kinds",
     "Text": "uncrumple.data.kinds",
+    "catalogue": "uncrumple.data.sets",
     "check": "uncrumple.data.checks",
     "from_any": "uncrumple.data.kinds",
+    "load": "uncrumple.data.sets",
     "preparation_of": "uncrumple.data.kinds",
 }
 
@@ -55,9 +59,12 @@ __all__ = [
     "Series",
     "Split",
     "Table",
+    "TableOnDisk",
     "Text",
+    "catalogue",
     "check",
     "from_any",
+    "load",
     "preparation_of",
     "split",
 ]

@@ -21,7 +21,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,6 +132,54 @@ def unpack(path: str | os.PathLike[str], folder: str | os.PathLike[str], kind: s
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def contents(
+    path: str | os.PathLike[str], wanted: Container[str] | Callable[[str], bool]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of members of an archive, without unpacking it; all others are passed over.
+
+    Args:
+        path: A tar (packed or not) or zip archive.
+        wanted: The names of members, or a function that says whether one is wanted.
+
+    Raises:
+        ValueError: It is no archive, is damaged, or a member would take more than 1 GB.
+
+    Example:
+        >>> import tempfile, zipfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with zipfile.ZipFile(f"{folder}/a.zip", "w") as archive:
+        ...         archive.writestr("one.txt", "1")
+        ...         archive.writestr("two.txt", "2")
+        ...     dict(contents(f"{folder}/a.zip", {"two.txt"}))
+        {'two.txt': b'2'}
+    """
+    is_wanted = wanted if callable(wanted) else wanted.__contains__
+    try:
+        kind = archive_kind(path)
+        if kind is None:
+            raise _Refused("it is no archive")
+        for member, opened in (_members if kind == "tar" else _zip_members)(path):
+            if member.is_folder or not is_wanted(member.path):
+                continue
+            if member.size > _MODEST_BYTES:
+                raise _Refused(f"its member {_shown(member.path)} would take {readable_size(member.size)}")
+            with opened() as file:
+                content = file.read(member.size + 1)
+            if len(content) != member.size:
+                raise _Refused(f"its member {_shown(member.path)} does not hold {member.size:,} bytes")
+            yield member.path, content
+    except (_Refused, *_BROKEN) as problem:
+        if isinstance(problem, OSError) and problem.errno is not None:
+            raise
+        raise ValueError(
+            explain(
+                f"{os.fspath(path)} cannot be read: {problem}.",
+                "Expected an archive of regular files, as it was published.",
+                "get the archive again from its publisher",
+            )
+        ) from None
 
 
 def is_unpacked(path: str | os.PathLike[str], folder: str | os.PathLike[str], kind: str) -> bool:

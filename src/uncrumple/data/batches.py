@@ -401,19 +401,44 @@ def make_batches(
     shuffle: bool = False,
     class_weight: dict[int, float] | None = None,
     prefix: str = "",
+    training: bool = False,
 ) -> Batches:
     """Return batches for whatever was given as `x` (and y, and weights).
 
     Args:
-        x: Arrays, tensors, frames, or a list or dict of them; or a `Dataset` or `PyDataset`; or a torch data set or
-            `DataLoader`; or a generator.
+        x: Arrays, tensors, frames, or a list or dict of them; or a `Table`, `Images`, `Text` or `Series`, which
+            brings y; or a `Dataset` or `PyDataset`; or a torch data set or `DataLoader`; or a generator.
         y, sample_weight: Arrays; not with data sets and generators, which hand them out.
         batch_size: 32 by default; not with sources that hand out batches.
         prefix: Stands before the names of the data in messages, such as `"validation "`.
+        training: Whether the batches are learnt from: then pictures are augmented, if their `Images` says how.
 
     Raises:
         ValueError: Lengths differ, data is empty or ragged, or arguments exclude each other.
     """
+    if getattr(x, "_is_raw_data", False):
+        if y is not None:
+            raise ValueError(
+                explain(
+                    f"{prefix}y was given together with {_an(type(x).__name__)}, which has its answers.",
+                    "Expected one of the two.",
+                    "remove y=, or give the rows alone: x.raw",
+                )
+            )
+        if x.is_read_in_batches or (training and x.augment):
+            if sample_weight is not None:
+                raise ValueError(
+                    explain(
+                        f"{prefix}sample_weight was given with {_an(type(x).__name__)} that is read batch by batch.",
+                        "Expected no weights, or weights of classes.",
+                        "class_weight={0: 1.0, 1: 5.0}",
+                    )
+                )
+            if not x.is_read_in_batches:
+                _ = x.raw  # files are read now, once, and not in each epoch
+            x, batch_size = x.batches(batch_size or 32, shuffle=shuffle, training=training), None
+        else:
+            x, y = x.raw, x.y
     if isinstance(x, torch.utils.data.DataLoader) or _is_stream(x):
         if isinstance(x, torch.utils.data.Dataset) and not isinstance(x, Dataset):
             x = torch.utils.data.DataLoader(

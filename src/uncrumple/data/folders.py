@@ -202,6 +202,7 @@ def find(
     seed: int,
     follow_links: bool,
     verbose: bool,
+    empty_ones: bool = False,
 ) -> tuple[list[str], np.ndarray | None, list[str] | None]:
     """Return files, their labels and the names of the classes; shuffled, if asked for, by `seed`."""
     directory = os.fspath(directory)
@@ -245,7 +246,8 @@ def find(
         )
     if not paths:
         raise ValueError(_nothing(owner, directory, formats, isinstance(labels, str)))
-    _refuse_empty(owner, paths)
+    if not empty_ones:
+        _refuse_empty(owner, paths)
     if shuffle:
         # Keras's way: the same seed gives the same order, and so the same division.
         np.random.RandomState(seed).shuffle(paths)

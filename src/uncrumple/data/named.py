@@ -1,8 +1,9 @@
-"""The data sets that `uncrumple train` knows by name.
+"""The data sets that are known by name as arrays of numbers.
 
 Five come with scikit-learn and need no network. MNIST is four files, found in
 a folder or downloaded once. Each is a `Dataset`: the numbers and what is to be
-known about them before a network is trained on them.
+known about them before a network is trained on them. `data.sets` lists these
+and all others, and gives each as a `Table`, `Images` or `Text`.
 """
 
 from __future__ import annotations
@@ -115,10 +116,11 @@ def load(
 _UCI = "Creative Commons Attribution 4.0 (UCI Machine Learning Repository)"
 
 
-def _embedded(reader: str, **facts: Any) -> Callable[..., Dataset]:
+def _embedded(facts: dict[str, Any]) -> Callable[..., Dataset]:
     def read(name: str, *_: Any) -> Dataset:
         import sklearn.datasets  # here, so that `import uncrumple` does not wait for it
 
+        reader = facts["reader"]
         options = {"scaled": False} if reader == "load_diabetes" else {}
         bunch = getattr(sklearn.datasets, reader)(**options)
         x = np.asarray(bunch.data, dtype=np.float32)
@@ -141,7 +143,7 @@ def _embedded(reader: str, **facts: Any) -> Callable[..., Dataset]:
             target=facts["target"],
             description=facts["description"],
             source=f"{facts['source']}; the copy that comes with scikit-learn",
-            licence=facts.get("licence", _UCI),
+            licence=facts["licence"],
         )
 
     return read
@@ -247,7 +249,7 @@ def mnist_arrays(
         published &= hashlib.sha256(array.tobytes()).hexdigest() == file.array_sha256
         arrays.append(array)
     known = "the published numbers, by checksum" if published else "NOT the published numbers: the checksum differs"
-    return arrays, f"Y. LeCun, C. Cortes and C. Burges, 1998; read from {path.parent} ({known})"  # type: ignore[union-attr]
+    return arrays, f"{FACTS['mnist']['source']}; read from {path.parent} ({known})"  # type: ignore[union-attr]
 
 
 def _present(folder: Path, name: str) -> Path | None:
@@ -289,48 +291,73 @@ def _mnist(name: str, data_dir: str | os.PathLike[str] | None, offline: bool, pr
         task="classification",
         class_names=tuple("0123456789"),
         feature_names=(),
-        target="which digit was written",
-        description="Handwritten digits, 28 by 28 pixels of grey (0 to 255), by about 500 writers.",
+        target=FACTS[name]["target"],
+        description=FACTS[name]["description"],
         source=source,
-        licence="Creative Commons Attribution-ShareAlike 3.0",
+        licence=FACTS[name]["licence"],
         test_rows=np.arange(len(train_x), len(train_x) + len(test_x)),
     )
 
 
+FACTS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "kind": "images",
+        "rows": 1797,
+        "reader": "load_digits",
+        "classes": tuple("0123456789"),
+        "target": "which digit was written",
+        "description": "Handwritten digits, 8 by 8 cells, each counting the inked pixels of a 4 by 4 block (0 to 16).",
+        "source": "E. Alpaydin and C. Kaynak, 1998, the test part of Optical Recognition of Handwritten Digits (UCI)",
+        "licence": _UCI,
+    },
+    "iris": {
+        "kind": "table",
+        "rows": 150,
+        "reader": "load_iris",
+        "target": "which species of iris",
+        "description": "Iris flowers of three species, each with four lengths in centimetres.",
+        "source": "R. A. Fisher, 1936; UCI",
+        "licence": _UCI,
+    },
+    "wine": {
+        "kind": "table",
+        "rows": 178,
+        "reader": "load_wine",
+        "classes": ("cultivar 1", "cultivar 2", "cultivar 3"),
+        "target": "which cultivar the wine is made from",
+        "description": "Wines of one region of Italy, made from three cultivars, each with 13 chemical measurements.",
+        "source": "S. Aeberhard and M. Forina, 1991; UCI",
+        "licence": _UCI,
+    },
+    "breast-cancer": {
+        "kind": "table",
+        "rows": 569,
+        "reader": "load_breast_cancer",
+        "target": "whether the tumour is malignant or benign",
+        "description": "Breast tumours of Wisconsin patients, each with 30 measurements of the cell nuclei in an image.",
+        "source": "W. Wolberg, O. Mangasarian, N. Street and W. Street, 1993; UCI",
+        "licence": _UCI,
+    },
+    "diabetes": {
+        "kind": "table",
+        "rows": 442,
+        "reader": "load_diabetes",
+        "task": "regression",
+        "target": "how far the disease has gone after one year, as a score from 25 to 346",
+        "description": "Diabetes patients, each with age, sex, body mass index, blood pressure and six blood values.",
+        "source": "B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, 2004, Least Angle Regression; raw units",
+        "licence": "not stated by its authors",
+    },
+    "mnist": {
+        "kind": "images",
+        "rows": 70_000,
+        "target": "which digit was written",
+        "description": "Handwritten digits, 28 by 28 pixels of grey (0 to 255), by about 500 writers.",
+        "source": "Y. LeCun, C. Cortes and C. Burges, 1998",
+        "licence": "Creative Commons Attribution-ShareAlike 3.0",
+    },
+}
+
 _LOADERS: dict[str, Callable[..., Dataset]] = {
-    "digits": _embedded(
-        "load_digits",
-        classes=tuple("0123456789"),
-        target="which digit was written",
-        description="Handwritten digits, 8 by 8 cells, each counting the inked pixels of a 4 by 4 block (0 to 16).",
-        source="E. Alpaydin and C. Kaynak, 1998, the test part of Optical Recognition of Handwritten Digits (UCI)",
-    ),
-    "iris": _embedded(
-        "load_iris",
-        target="which species of iris",
-        description="Iris flowers of three species, each with four lengths in centimetres.",
-        source="R. A. Fisher, 1936; UCI",
-    ),
-    "wine": _embedded(
-        "load_wine",
-        classes=("cultivar 1", "cultivar 2", "cultivar 3"),
-        target="which cultivar the wine is made from",
-        description="Wines of one region of Italy, made from three cultivars, each with 13 chemical measurements.",
-        source="S. Aeberhard and M. Forina, 1991; UCI",
-    ),
-    "breast-cancer": _embedded(
-        "load_breast_cancer",
-        target="whether the tumour is malignant or benign",
-        description="Breast tumours of Wisconsin patients, each with 30 measurements of the cell nuclei in an image.",
-        source="W. Wolberg, O. Mangasarian, N. Street and W. Street, 1993; UCI",
-    ),
-    "diabetes": _embedded(
-        "load_diabetes",
-        task="regression",
-        target="how far the disease has gone after one year, as a score from 25 to 346",
-        description="Diabetes patients, each with age, sex, body mass index, blood pressure and six blood values.",
-        source="B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, 2004, Least Angle Regression; raw units",
-        licence="not stated by its authors",
-    ),
-    "mnist": _mnist,
+    name: _mnist if name == "mnist" else _embedded(facts) for name, facts in FACTS.items()
 }

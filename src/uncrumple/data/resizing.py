@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -117,20 +118,36 @@ def resized(image: np.ndarray, size: tuple[int, int], method: str = "bilinear") 
     if method == "bilinear":
         # The four neighbours are picked out first: what is left is small, and bytes are quicker to move than floats.
         upper, lower = image.take(rows[0], 0), image.take(rows[1], 0)
-        across = column_weights[1][:, None]
-        top = _between(upper.take(columns[0], 1), upper.take(columns[1], 1), across)
-        bottom = _between(lower.take(columns[0], 1), lower.take(columns[1], 1), across)
-        return _between(top, bottom, row_weights[1][:, None, None])
+        # Colours beside columns: NumPy is quick where the last axis is long.
+        flat = (size[0], size[1] * image.shape[2])
+        across = np.repeat(column_weights[1], image.shape[2])
+        top, spare = _scratch(flat)
+        bottom = np.empty(flat, np.float32)
+        for source, out in ((upper, top), (lower, bottom)):
+            np.copyto(spare, source.take(columns[0], 1).reshape(flat))
+            np.copyto(out, source.take(columns[1], 1).reshape(flat))
+            _between(spare, out, across)
+        return _between(top, bottom, row_weights[1][:, None]).reshape(*size, image.shape[2])
     half = sum(image.take(index, 0) * weight[:, None, None] for index, weight in zip(rows, row_weights))
     return sum(half.take(index, 1) * weight[:, None] for index, weight in zip(columns, column_weights))  # type: ignore
 
 
 def _between(first: np.ndarray, second: np.ndarray, part: np.ndarray) -> np.ndarray:
-    first = first.astype(np.float32)
-    out = np.subtract(second, first, dtype=np.float32)
-    out *= part
-    out += first
-    return out
+    """Return what lies at a part of the way from the first to the second, in the place of the second."""
+    second -= first
+    second *= part
+    second += first
+    return second
+
+
+_here = threading.local()
+
+
+def _scratch(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return two arrays to compute in, of this thread: new memory for each picture would cost as much as the sums."""
+    if getattr(_here, "shape", None) != shape:
+        _here.shape, _here.arrays = shape, (np.empty(shape, np.float32), np.empty(shape, np.float32))
+    return _here.arrays
 
 
 def _unmixed(image: np.ndarray, method: str) -> np.ndarray:

@@ -101,13 +101,13 @@ class Parts:
 
     @property
     def train(self) -> Any:
-        """The part to learn from."""
+        """The part to learn from: the only one whose pictures `fit` augments, if the data say how."""
         return self.data.take(self.rows.train)
 
     @property
     def validation(self) -> Any:
         """The part that decides when to stop, and between models."""
-        return self.data.take(self.rows.validation)
+        return self.peek("validation")
 
     @property
     def test(self) -> Any:
@@ -117,7 +117,9 @@ class Parts:
 
     def peek(self, part: str) -> Any:
         """Return a part without counting a use: for checks of the data, which choose no model."""
-        return self.data.take(getattr(self.rows, part))
+        found = self.data.take(getattr(self.rows, part))
+        found.augment = ()
+        return found
 
     @property
     def test_uses(self) -> int:
@@ -200,7 +202,8 @@ def split(
         seed: A whole number, 0 <= seed < 2**32.
         stratify: Whether each class gets its exact share of every part. By default yes if `y`
             holds whole numbers, strings or booleans, and no otherwise.
-        test_rows: The rows that are the test part already, as with MNIST.
+        test_rows: The rows that are the test part already, as with MNIST; data that were loaded by
+            name bring theirs.
         groups: What each row belongs to, such as a patient: no group is in two parts. Classes are
             then spread as evenly as whole groups allow.
         times: When each row was: the oldest rows are the training part, the latest the test part,
@@ -224,8 +227,10 @@ def split(
         >>> sorted(np.array([0, 0, 0, 0, 1, 1, 1, 1])[test].tolist())
         [0, 1]
     """
-    if hasattr(y, "take") and hasattr(y, "raw"):
+    if hasattr(y, "take") and hasattr(type(y), "raw"):  # asking for `raw` itself would read all files
         classes = y.task == "classification"
+        if test_rows is None and groups is None and times is None and y.groups is None and y.times is None:
+            test_rows = getattr(y, "test_rows", None)
         made = _rows_of_parts(
             y.y if classes and stratify is not False else len(y),
             validation,

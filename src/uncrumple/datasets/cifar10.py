@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from uncrumple.data.get_file import get_file
+from uncrumple.data.published import CIFAR10
 from uncrumple.datasets.cifar import arranged, read_batch
 from uncrumple.datasets.files import Pair
 
-_ORIGIN = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+_ORIGIN, _SHA256 = CIFAR10.urls[0], CIFAR10.sha256
 _BATCH = 10_000
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from uncrumple.core.errors import unknown_name
 from uncrumple.data.get_file import get_file
+from uncrumple.data.published import CIFAR100
 from uncrumple.datasets.cifar import arranged, read_batch
 from uncrumple.datasets.files import Pair
 
-_ORIGIN = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
-_SHA256 = "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
+_ORIGIN, _SHA256 = CIFAR100.urls[0], CIFAR100.sha256
 _SAMPLES = {"train": 50_000, "test": 10_000}
 
 

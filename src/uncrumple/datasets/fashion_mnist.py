@@ -8,17 +8,11 @@ from uncrumple.core.errors import explain
 from uncrumple.data.download import Remote, cache_folder, fetch
 from uncrumple.data.get_file import Bar, of_keras
 from uncrumple.data.idx import read_idx
-from uncrumple.datasets.files import ORIGIN, Pair
+from uncrumple.data.published import FASHION_FILES, FASHION_MIRRORS
+from uncrumple.datasets.files import ORIGIN, Pair  # noqa: F401 - where Keras has the files
 
 _FOLDER = "datasets/fashion-mnist"
-_MIRRORS = (ORIGIN, "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/")
-# The checksums that its authors publish, and the shapes.
-_FILES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "train-images-idx3-ubyte.gz": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", (60000, 28, 28)),
-    "train-labels-idx1-ubyte.gz": ("25c81989df183df01b3e8a0aad5dffbe", (60000,)),
-    "t10k-images-idx3-ubyte.gz": ("bef4ecab320f06d8554ea6380940ec79", (10000, 28, 28)),
-    "t10k-labels-idx1-ubyte.gz": ("bb300cfdad3c16e7a12a480ee83cd310", (10000,)),
-}
+_FILES, _MIRRORS = FASHION_FILES, FASHION_MIRRORS
 
 
 def load_data() -> tuple[Pair, Pair]:

@@ -148,6 +148,14 @@ def split_for_validation(
                 )
             )
         return x, y, sample_weight, validation_data
+    if getattr(x, "_is_raw_data", False):
+        raise ValueError(
+            explain(
+                f"validation_split={share} was given with data of the kind {type(x).__name__}.",
+                "Expected parts of it: its last rows may all be of one class.",
+                "parts = uncrumple.data.split(x); fit(parts.train, validation_data=parts.validation)",
+            )
+        )
     if hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, (list, tuple, dict, str)):
         raise ValueError(
             explain(

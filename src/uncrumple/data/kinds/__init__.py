@@ -11,6 +11,7 @@ from uncrumple.data.kinds.prepare_text import TextPreparation
 from uncrumple.data.kinds.recognise import from_any
 from uncrumple.data.kinds.series import Series
 from uncrumple.data.kinds.table import Table
+from uncrumple.data.kinds.table_on_disk import TableOnDisk
 from uncrumple.data.kinds.text import Text
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Series",
     "SeriesPreparation",
     "Table",
+    "TableOnDisk",
     "TablePreparation",
     "Text",
     "TextPreparation",

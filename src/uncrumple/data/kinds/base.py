@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.shapes import in_words
 
 if TYPE_CHECKING:
+    from uncrumple.data.dataset import Dataset
     from uncrumple.data.kinds.preparation import Preparation
 
 TASKS = ("classification", "regression", "language")
@@ -40,9 +42,15 @@ class RawData:
         ends: When the answer of each row was known, or None where that is `times`.
         files: The file of each row, or None.
         notes: What was left out or guessed, each in a sentence.
+        test_rows: The rows that the authors of the data set apart for testing, or None; `split` heeds them.
+        description, source, licence: What is known of data that were loaded by name.
     """
 
     kind: ClassVar[str] = ""
+    _is_raw_data: ClassVar[bool] = True
+    description = source = licence = ""
+    test_rows: np.ndarray | None = None
+    augment: tuple[Any, ...] = ()
 
     def __init__(
         self,
@@ -118,6 +126,9 @@ class RawData:
         for what in ("y", "groups", "times", "ends"):
             values = getattr(self, what)
             setattr(made, what, None if values is None else values[numbers])
+        if self.test_rows is not None:
+            tested = np.flatnonzero(np.isin(numbers, self.test_rows))
+            made.test_rows = tested if 0 < len(tested) < len(numbers) else None
         if self.files is not None:
             made.files = tuple(self.files[number] for number in numbers)
         made._take_raw(numbers)
@@ -143,6 +154,84 @@ class RawData:
         if self.y is not None:
             digest.update(np.ascontiguousarray(self.y).tobytes())
         return digest.hexdigest()[:32]
+
+    # --- batches -----------------------------------------------------------------------
+
+    @property
+    def is_read_in_batches(self) -> bool:
+        """Whether `fit` reads the rows batch by batch, as they are too many for memory."""
+        return False
+
+    def batches(
+        self,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = False,
+        seed: int | None = None,
+        training: bool = False,
+        preparation: Preparation | None = None,
+        workers: int | None = None,
+        processes: int = 0,
+    ) -> Dataset:
+        """Return a `Dataset` of batches of raw rows and their answers, a few of which are in memory at a time.
+
+        Their order, and how they are augmented, follow from the seed and the epoch alone, whatever the
+        number of workers. `fit` makes such batches by itself of data that do not fit in memory.
+
+        Args:
+            batch_size: Rows per batch.
+            shuffle: Whether each epoch has another order.
+            seed: For order and augmentation; None draws one from torch's generator, which
+                `set_random_seed` sets.
+            training: Whether to augment, as is done with the training part and with no other.
+            preparation: Turns raw rows into numbers, for a network without its own preparation.
+            workers: Threads that read files; None for one per core.
+            processes: Processes that read files in place of threads; 0 for none. Rows that are in memory,
+                or on disk as numbers, need neither.
+
+        Example:
+            >>> from uncrumple.data import Table
+            >>> table = Table({"x": [1.0, 2.0, 4.0], "y": [1.5, 2.5, 3.5]}, target="y")
+            >>> [y.tolist() for x, y in table.batches(2)]
+            [[1.5, 2.5], [3.5]]
+        """
+        from uncrumple.data.streams import stream
+
+        made = stream(
+            len(self),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            workers=workers,
+            processes=processes,
+            augment=self.augment if training else (),
+            **self._readers(),
+        )
+        made.class_names = list(self.class_names) or None
+        if preparation is None:
+            return made
+        given = preparation
+
+        def prepared(*parts: Any) -> Any:
+            x = given(parts[0])
+            return x if self.y is None else (x, *parts[1:])
+
+        return made.map(prepared)
+
+    def _readers(self) -> dict[str, Any]:
+        """Return how rows are read, as arguments of `stream`."""
+        from uncrumple.data.elements import as_array
+
+        raw, y = self.raw, self.y
+        x = {name: as_array(values) for name, values in raw.items()} if isinstance(raw, dict) else as_array(raw)
+        answers = None if y is None else as_array(y)
+
+        def many(numbers: np.ndarray) -> Any:
+            index = torch.from_numpy(numbers)
+            some = {name: values[index] for name, values in x.items()} if isinstance(x, dict) else x[index]
+            return some if answers is None else (some, answers[index])
+
+        return {"many": many}
 
     # --- answers -----------------------------------------------------------------------
 
@@ -185,6 +274,8 @@ class RawData:
     def describe(self) -> list[str]:
         """Return lines that say what the data is: shape, columns, answers and their balance, what was left out."""
         lines = [f"{self.name}: {self.shape_in_words()}", *self._details()]
+        if self.description:
+            lines.insert(1, self.description)
         if self.y is None:
             lines.append("y: no answers")
         elif self.task == "classification":
@@ -209,7 +300,11 @@ class RawData:
             lines.append(f"groups: {len(np.unique(self.groups)):,}")
         if self.times is not None:
             lines.append(f"times: from {self.times.min()} to {self.times.max()}")
-        return lines + list(self.notes)
+        if self.test_rows is not None:
+            lines.append(f"Its authors set {len(self.test_rows):,} rows apart for testing.")
+        lines += list(self.notes)
+        lines += [f"{what}: {said}" for what in ("source", "licence") if (said := getattr(self, what))]
+        return lines
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.shape_in_words()}; {self.task or 'no answers'}>"

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from uncrumple.core.errors import explain, unknown_name, warn
 from uncrumple.data.background import cores
 from uncrumple.data.folders import find
 from uncrumple.data.idx import read_idx
-from uncrumple.data.images import FORMATS, loaded, opened
 from uncrumple.data.kinds.base import RawData, answers_of
+from uncrumple.data.kinds.pictures import CHANNELS, FITS, Pictures, as_picture, chosen_reading, read_picture
 from uncrumple.data.kinds.prepare_images import ImagePreparation, fitted
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-FITS = ("squeeze", "crop", "pad")
-_SIDE = 96  # of pictures whose sizes differ
-_SNIFFED = 64
-_CHANNELS = {"grayscale": 1, "rgb": 3}
+# Files whose pixels take more are read batch by batch, as often as they are needed.
+IN_MEMORY_BYTES = 1 << 30
+# Of so many files, mean and variance of the pixels are measured on as many, evenly spaced.
+_MEASURED = 10_000
+_MEASURED_AT_ONCE = 256
 
 
 class Images(RawData):
@@ -31,11 +33,15 @@ class Images(RawData):
 
     Files may be JPEG, PNG, BMP, GIF, WebP, TIFF or PPM of any size; what EXIF
     says about turning is done, 16 bits become 8, and what is transparent
-    becomes white. Files are read when `raw` is first asked for.
+    becomes white. Files are read when `raw` is first asked for, each once. If
+    their pixels take more than 1 GB, `fit` reads them batch by batch in
+    place of that, and the preparation measures 10,000 of them.
 
     Args:
-        source: A folder with a folder for each class; a list of paths; an array of shape
-            (samples, height, width) or (samples, height, width, channels); or the path of an IDX file.
+        source: A folder with a folder for each class; a list of paths; a list of Pillow images, or of
+            arrays of any sizes; an array of shape (samples, height, width),
+            (samples, height, width, channels) or, for video, (samples, frames, height, width, channels);
+            or the path of an IDX file.
         labels: The class of each picture for anything but a folder: words or whole numbers, or the path
             of an IDX file.
         size: (height, width); None takes the files' own size if they agree and no side exceeds 96, else 96 x 96.
@@ -45,8 +51,15 @@ class Images(RawData):
         groups: What belongs together, one per picture: a patient, a video.
         times: When each picture was taken.
         task: `"classification"` or `"regression"`; None tells by the labels.
-        skip_damaged: Whether files that cannot be read are left out, and counted in `notes`.
+        augment: What changes pictures at random while `fit` trains on them, anew in each epoch: a layer
+            such as `layers.RandomFlip("horizontal")`, a function of a batch, or a list of these.
+            Nothing else ever does: not `raw`, the preparation, validation, evaluation or prediction.
+        skip_damaged: Whether files that cannot be read are left out: counted in `notes`, and named in
+            `damaged`. By default they are an error that names the file.
         name: What the data is called.
+
+    Attributes:
+        damaged: What was left out: {path: what is wrong with it}.
 
     Raises:
         FileNotFoundError: There is no such folder or file.
@@ -72,17 +85,21 @@ class Images(RawData):
         groups: Any = None,
         times: Any = None,
         task: str | None = None,
+        augment: Any = (),
         skip_damaged: bool = False,
         name: str | None = None,
     ) -> None:
-        if color is not None and color not in _CHANNELS:
-            raise ValueError(unknown_name("color", str(color), _CHANNELS))
+        if color is not None and color not in CHANNELS:
+            raise ValueError(unknown_name("color", str(color), CHANNELS))
         if fit not in FITS:
             raise ValueError(unknown_name("fit", str(fit), FITS))
         if size is not None and (len(size) != 2 or any(not isinstance(side, int) or side < 1 for side in size)):
             raise ValueError(explain(f"Images got size={size!r}.", "Expected (height, width).", "size=(96, 96)"))
         notes: list[str] = []
         files: list[str] | None = None
+        pictures: list[Any] | None = None
+        self.damaged: dict[str, str] = {}
+        self.augment = _augmentation(augment)
         self._pixels: np.ndarray | None = None
         path = Path(source) if isinstance(source, (str, os.PathLike)) else None
         if path is not None and not path.is_file():
@@ -95,7 +112,7 @@ class Images(RawData):
                     )
                 )
             files, numbers, found_names = find(
-                "Images", str(path), "inferred", ENDINGS, class_names, False, 0, True, False
+                "Images", str(path), "inferred", ENDINGS, class_names, False, 0, True, False, skip_damaged
             )
             labels, class_names = numbers, found_names
         elif path is not None:
@@ -105,10 +122,12 @@ class Images(RawData):
             isinstance(source, (list, tuple)) and source and all(isinstance(one, (str, os.PathLike)) for one in source)
         ):
             files = [os.fspath(one) for one in source]
+        elif _are_of_any_size(source):
+            pictures = [as_picture(one, number) for number, one in enumerate(source)]
         else:
             self._pixels = np.asarray(source.detach().cpu() if hasattr(source, "detach") else source)
         groups, times = (None if given is None else np.asarray(given) for given in (groups, times))
-        if files is None:
+        if files is None and pictures is None:
             self._pixels = _checked_pixels(self._pixels)
             self._reading: dict[str, Any] = {
                 "size": list(self._pixels.shape[-3:-1]),
@@ -116,18 +135,18 @@ class Images(RawData):
                 "fit": fit,
             }
         else:
-            if skip_damaged:
-                good = _whole(files, notes)
+            if skip_damaged and files is not None:
+                good, self.damaged = _whole(files, notes)
                 files = [files[number] for number in good]
                 labels = None if labels is None else np.asarray(labels)[good]
                 groups, times = (None if given is None else given[good] for given in (groups, times))
-            self._reading = _chosen(files, size, color, fit, notes)
+            self._reading = chosen_reading(pictures or files or [], size, color, fit, notes)
         y: np.ndarray | None = None
         names: tuple[str, ...] = ()
         answered: str | None = None
         if labels is not None:
             given = np.asarray(labels.detach().cpu() if hasattr(labels, "detach") else labels)
-            count = len(files) if files is not None else len(self._pixels)  # type: ignore[arg-type]
+            count = len(next(given for given in (files, pictures, self._pixels) if given is not None))
             if len(given) != count:
                 raise ValueError(
                     explain(
@@ -137,7 +156,10 @@ class Images(RawData):
                     )
                 )
             y, answered, names = answers_of(given, task, class_names, "Images")
-        self._files = files
+        self._store: Pictures | None = None
+        if self._pixels is None:
+            self._store = Pictures(pictures or files or [], self._reading)
+            self._rows_there = np.arange(len(self._store))
         super().__init__(
             name=name or (path.name if path is not None else "images"),
             target="class of the picture" if answered == "classification" else "value of the picture",
@@ -153,41 +175,113 @@ class Images(RawData):
     @property
     def raw(self) -> np.ndarray:
         """The pixels: (samples, height, width, channels), uint8 where they come from files."""
-        if self._pixels is None:
-            self._pixels = read_pictures(self._files or [], self._reading)
-        return self._pixels
+        if self._pixels is None and self._store is not None:
+            self._pixels = self._store.pixels(self._rows_there, keep=not self._is_large)
+        return self._pixels  # type: ignore[return-value]
 
     @property
     def shape(self) -> tuple[int, ...]:
         if self._pixels is not None:
             return self._pixels.shape
-        return (len(self), *self._reading["size"], _CHANNELS[self._reading["color"]])
+        return (len(self), *self._reading["size"], CHANNELS[self._reading["color"]])
 
     def __len__(self) -> int:
-        return len(self._pixels) if self._pixels is not None else len(self._files or ())
+        return len(self._rows_there) if self._pixels is None else len(self._pixels)
+
+    @property
+    def _is_large(self) -> bool:
+        """Whether all files together, of which these may be a part, take more memory than they should."""
+        return self._store is not None and self._store.bytes > IN_MEMORY_BYTES
+
+    @property
+    def is_read_in_batches(self) -> bool:
+        return self._pixels is None and self._is_large
 
     def _take_raw(self, rows: np.ndarray) -> None:
         if self._pixels is not None:
             self._pixels = self._pixels[rows]
-        if self._files is not None:
-            self._files = [self._files[row] for row in rows]
+        if self._store is not None:
+            self._rows_there = self._rows_there[rows]
+
+    def _readers(self) -> dict[str, Any]:
+        if self._pixels is not None:
+            return super()._readers()
+        store, rows, y = self._store, self._rows_there, self.y
+        assert store is not None
+
+        def one(number: int) -> Any:
+            pixels = store.read(int(rows[number]))
+            return pixels if y is None else (pixels, y[number])
+
+        def join(some: list[Any]) -> Any:
+            if y is None:
+                return torch.from_numpy(np.stack(some))
+            pixels, answers = zip(*some)
+            return torch.from_numpy(np.stack(pixels)), torch.from_numpy(np.asarray(answers))
+
+        def many(numbers: np.ndarray) -> Any:
+            pixels = np.stack([store.read(row) for row in rows[numbers].tolist()])
+            return pixels if y is None else (pixels, y[numbers])
+
+        return {"one": one, "join": join, "many": many}
 
     def _bytes(self) -> list[bytes]:
-        if self._files is None:
+        if self.files is None:
             return [np.ascontiguousarray(self.raw).tobytes()]
-        return [f"{os.path.basename(path)} {os.path.getsize(path)}".encode() for path in self._files]
+        return [f"{os.path.basename(path)} {os.path.getsize(path)}".encode() for path in self.files]
 
-    def picture(self, row: int) -> Any:
-        """Return one row as a Pillow image."""
+    def picture(self, row: int, frame: int = 0) -> Any:
+        """Return one row as a Pillow image; of a video, one of its frames."""
         from uncrumple.data.images import array_to_img
 
-        pixels = self.raw[row].astype(np.float32)
+        large = self._pixels is None and self._store is not None and self._is_large
+        pixels = self._store.read(int(self._rows_there[row])) if large else self.raw[row]  # type: ignore[union-attr]
+        pixels = (pixels[frame] if pixels.ndim == 4 else pixels).astype(np.float32)
         return array_to_img(pixels, scale=bool(pixels.max() <= 1 or pixels.max() > 255))
 
     def preparation(self, train_rows: Any = None) -> ImagePreparation:
         """Return the layer that scales the pixels, channel by channel, fitted on the training rows alone."""
         rows = self._rows(train_rows)
-        return ImagePreparation(**fitted(rows.raw), reading=self._reading, meaning=rows._meaning())
+        return ImagePreparation(**fitted(rows._measured()), reading=self._reading, meaning=rows._meaning())
+
+    def _measured(self) -> Iterator[np.ndarray]:
+        """Yield the pixels that are measured, a few at a time: all, or of very many files some."""
+        if self._pixels is not None or not self._is_large:
+            yield from _pieces(self.raw)
+            return
+        assert self._store is not None
+        step = max(1, -(-len(self) // _MEASURED))
+        for some in _pieces(self._rows_there[::step]):
+            yield self._store.pixels(some, keep=False)
+
+
+def _pieces(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), _MEASURED_AT_ONCE):
+        yield rows[start : start + _MEASURED_AT_ONCE]
+
+
+def _augmentation(given: Any) -> tuple[Any, ...]:
+    changes = tuple(given) if isinstance(given, (list, tuple)) else () if given is None else (given,)
+    for change in changes:
+        if not callable(change):
+            raise TypeError(
+                explain(
+                    f"Images got augment={change!r}.",
+                    "Expected layers, or functions of a batch of pictures.",
+                    "augment=[layers.RandomFlip('horizontal'), layers.RandomRotation(0.05)]",
+                )
+            )
+    return changes
+
+
+def _are_of_any_size(source: Any) -> bool:
+    """Return whether this is a list of pictures that are no array: Pillow's, or arrays of different sizes."""
+    if not isinstance(source, (list, tuple)) or not source:
+        return False
+    if any(hasattr(one, "convert") and hasattr(one, "getbands") for one in source):
+        return True
+    shapes = {getattr(one, "shape", None) for one in source}
+    return None not in shapes and len(shapes) > 1 and all(len(shape) in (2, 3) for shape in shapes)  # type: ignore
 
 
 def _checked_pixels(pixels: Any) -> np.ndarray:
@@ -202,98 +296,28 @@ def _checked_pixels(pixels: Any) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 3 else pixels
 
 
-def read_pictures(files: Sequence[str], reading: dict[str, Any]) -> np.ndarray:
-    """Return files as one uint8 array, each brought to the size and color that `reading` says."""
-
-    def read(path: str) -> np.ndarray:
-        return read_picture(path, tuple(reading["size"]), reading["color"], reading["fit"])
-
-    made = np.empty((len(files), *reading["size"], _CHANNELS[reading["color"]]), np.uint8)
-    with ThreadPoolExecutor(cores()) as pool:
-        for number, pixels in enumerate(pool.map(read, files)):
-            made[number] = pixels
-    return made
-
-
-def read_picture(path: str, size: tuple[int, int], color: str, fit: str) -> np.ndarray:
-    """Return a file as uint8 pixels (height, width, channels)."""
-    from PIL import Image, ImageOps
-
-    mode = "L" if color == "grayscale" else "RGB"
-    with open(path, "rb") as file:
-        image = opened(file, os.fspath(path), FORMATS)
-        if image.format == "JPEG":
-            image.draft(mode, (size[1] * 2, size[0] * 2))  # large ones are decoded at a part of their size
-        image = loaded(image, os.fspath(path), _mode_of(image, mode))
-    try:
-        turned = ImageOps.exif_transpose(image)
-    except Exception:  # data that cannot be read say nothing
-        turned = image
-    image = turned if turned is not None else image
-    if image.mode == "RGBA":
-        ground = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(ground, image).convert(mode)
-    wide_high = (size[1], size[0])
-    how = Image.Resampling.BILINEAR
-    if image.size != wide_high:
-        if fit == "crop":
-            image = ImageOps.fit(image, wide_high, how)
-        elif fit == "pad":
-            image = ImageOps.pad(image, wide_high, how)
-        else:
-            image = image.resize(wide_high, how)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def _mode_of(image: Any, mode: str) -> str:
-    """Return the mode to decode in: with transparency, where there is any."""
-    clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-    return "RGBA" if clear else mode
-
-
-def _chosen(files: list[str], size: Any, color: str | None, fit: str, notes: list[str]) -> dict[str, Any]:
-    """Return how files are read: by what the user said, or by what a sample of the files is."""
-    if not files:
-        raise ValueError(explain("Images got no files.", "Expected at least one.", "check the folder"))
-    step = max(1, len(files) // _SNIFFED)
-    sizes, gray = set(), True
-    if size is None or color is None:
-        for path in files[::step]:
-            with open(path, "rb") as file:
-                image = opened(file, path, FORMATS)
-                sizes.add((image.height, image.width))
-                gray &= image.mode in ("1", "L", "LA", "I", "I;16", "I;16B", "F")
-    if size is None:
-        same = len(sizes) == 1 and max(next(iter(sizes))) <= _SIDE
-        size = next(iter(sizes)) if same else (_SIDE, _SIDE)
-        if not same:
-            low, high = min(sizes), max(sizes)
-            notes.append(
-                f"Files from {low[1]} x {low[0]} to {high[1]} x {high[0]} pixels are read at {size[1]} x {size[0]}."
-                if low != high
-                else f"Files of {low[1]} x {low[0]} pixels are read at {size[1]} x {size[0]}."
-            )
-    return {"size": list(size), "color": color or ("grayscale" if gray else "rgb"), "fit": fit}
-
-
-def _whole(files: list[str], notes: list[str]) -> list[int]:
-    """Return the numbers of the files that can be read, and say how many cannot."""
+def _whole(files: list[str], notes: list[str]) -> tuple[list[int], dict[str, str]]:
+    """Return the numbers of the files that can be read, and what is wrong with the others; say how many these are."""
 
     def problem(path: str) -> str | None:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                read_picture(path, (8, 8), "rgb", "squeeze")
+            read_picture(path, (8, 8), "rgb", "squeeze")
         except (ValueError, OSError) as error:
             return str(error).split("\n")[0]
         return None
 
-    with ThreadPoolExecutor(cores()) as pool:
-        problems = list(pool.map(problem, files))
+    with warnings.catch_warnings():  # here, as filters are those of all threads
+        warnings.simplefilter("ignore")
+        with ThreadPoolExecutor(cores()) as pool:
+            problems = list(pool.map(problem, files))
     bad = [said for said in problems if said is not None]
     if bad:
         shown = " ".join(bad[:3]) + (f" And {len(bad) - 3} more." if len(bad) > 3 else "")
         notes.append(f"Left out {len(bad)} of {len(files)} files that cannot be read: {shown}")
         warn(notes[-1].rstrip("."), "Expected whole files.", "get these files anew, or remove them")
-    return [number for number, said in enumerate(problems) if said is None]
+    good = [number for number, said in enumerate(problems) if said is None]
+    if not good:
+        raise ValueError(
+            explain(f"None of {len(files)} files can be read: {bad[0]}", "Expected one at least.", "check the folder")
+        )
+    return good, {path: said for path, said in zip(files, problems) if said is not None}

@@ -50,6 +50,13 @@ class Preparation(Layer):
         """Return new raw rows, as `model.predict` takes them, from files or whatever the data was made from."""
         raise NotImplementedError
 
+    def restore(self, prepared: Any) -> Any:
+        """Return raw rows again, as well as they can be told from numbers: pictures, texts, columns or windows.
+
+        The opposite of `prepare`, for a look at what a network sees.
+        """
+        raise NotImplementedError
+
     def in_words(self) -> str:
         """Return in a sentence what the layer does."""
         raise NotImplementedError

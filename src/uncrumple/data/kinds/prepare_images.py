@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,26 @@ _MATRIX_SIDE = 32
 _ROWS = 1024
 
 
-def fitted(pixels: np.ndarray) -> dict[str, Any]:
-    """Return mean and variance of each channel over the training rows, and the shape of a sample."""
-    channels = pixels.shape[-1]
-    total, squares, count = np.zeros(channels), np.zeros(channels), 0
-    for start in range(0, len(pixels), _ROWS):
-        some = pixels[start : start + _ROWS].reshape(-1, channels).astype(np.float64)
-        total += some.sum(axis=0)
-        squares += np.square(some).sum(axis=0)
+def fitted(pieces: Iterable[np.ndarray]) -> dict[str, Any]:
+    """Return mean and variance of each channel over the training rows, and the shape of a sample.
+
+    Args:
+        pieces: The pixels, some rows at a time.
+    """
+    total: Any = 0.0
+    squares: Any = 0.0
+    shape: tuple[int, ...] = ()
+    count = 0
+    for pixels in pieces:
+        shape = pixels.shape[1:]
+        some = pixels.reshape(-1, shape[-1]).astype(np.float64)
+        total = total + some.sum(axis=0)
+        squares = squares + np.square(some).sum(axis=0)
         count += len(some)
     mean = total / count
     variance = np.maximum(squares / count - mean**2, 0)
     return {
-        "sample_shape": list(pixels.shape[1:]),
+        "sample_shape": list(shape),
         "mean": mean.tolist(),
         "variance": np.where(variance > 1e-12, variance, 1.0).tolist(),
     }
@@ -77,10 +85,11 @@ class ImagePreparation(Preparation):
 
     def read(self, source: Any) -> np.ndarray:
         """Return a picture file, a list of them, a folder, an array or `Images` as raw rows."""
-        from uncrumple.data.kinds.images import ENDINGS, Images, read_pictures
+        from uncrumple.data.kinds.images import ENDINGS, Images, _are_of_any_size
+        from uncrumple.data.kinds.pictures import Pictures, as_picture, read_pictures
 
         if isinstance(source, Images):
-            source = source.raw if source._files is None else source._files
+            source = source.raw if source.files is None else list(source.files)
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
             if path.is_dir():
@@ -97,6 +106,11 @@ class ImagePreparation(Preparation):
                 source = [str(path)]
         if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
             return read_pictures([os.fspath(one) for one in source], self.reading)
+        if hasattr(source, "getbands"):
+            source = [source]
+        if _are_of_any_size(source):
+            found = Pictures([as_picture(one, number) for number, one in enumerate(source)], self.reading)
+            return found.pixels(np.arange(len(found)), keep=False)
         pixels = np.asarray(source)
         pixels = pixels[..., None] if pixels.ndim == len(self.sample_shape) and self.sample_shape[-1] == 1 else pixels
         if pixels.shape[1:] != self.sample_shape:
@@ -115,6 +129,11 @@ class ImagePreparation(Preparation):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.scale(inputs)
+
+    def restore(self, prepared: Any) -> np.ndarray:
+        """Return the pixels that were prepared as these numbers."""
+        numbers = np.asarray(prepared.detach().cpu() if hasattr(prepared, "detach") else prepared, np.float32)
+        return numbers * np.sqrt(np.asarray(self.variance, np.float32)) + np.asarray(self.mean, np.float32)
 
     def matrix(self, raw: Any) -> np.ndarray:
         """Return pictures as rows of a matrix; larger ones are made smaller first, to 32 pixels a side."""

@@ -105,6 +105,16 @@ class SeriesPreparation(Preparation):
             return filled
         return torch.cat([filled, gone.index_select(-1, self._gaps).to(filled.dtype)], dim=-1)
 
+    def restore(self, prepared: Any) -> np.ndarray:
+        """Return the windows that were prepared as these numbers, with NaN where gaps were filled and a column says so."""
+        numbers = np.asarray(prepared.detach().cpu() if hasattr(prepared, "detach") else prepared, np.float32)
+        count = len(self.columns)
+        values = numbers[..., :count] * np.sqrt(np.asarray(self.variance, np.float32))
+        values += np.asarray(self.mean, np.float32)
+        for place, column in enumerate(np.flatnonzero(self.missing)):
+            values[..., column][numbers[..., count + place] > 0.5] = np.nan
+        return values
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

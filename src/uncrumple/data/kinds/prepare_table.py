@@ -42,8 +42,9 @@ def fitted(column: Column, values: np.ndarray) -> dict[str, Any]:
     elif column.kind == "category":
         counts = Counter(values.tolist())
         least = max(min(_RARE_ROWS, len(values) // 20), math.ceil(_RARE_SHARE * len(values)))
-        kept = sorted((v for v, count in counts.items() if count >= least), key=lambda v: (-counts[v], v))
-        kept = kept[:_MOST_CATEGORIES]
+        by_count = sorted(counts, key=lambda value: (-counts[value], value))[:_MOST_CATEGORIES]
+        # Where all are rare, the most frequent have to do.
+        kept = [value for value in by_count if counts[value] >= least] or by_count
         entry |= {"vocabulary": kept, "other": len(kept) < len(counts)}
     else:
         words = TextVectorization(output_mode="multi_hot")
@@ -177,6 +178,39 @@ class TablePreparation(Preparation):
             parts.insert(0, self.scale(torch.stack(scaled, dim=1).to(torch.float32)))
         return torch.cat([part.to(torch.float32) for part in parts], dim=1)
 
+    def restore(self, prepared: Any) -> dict[str, np.ndarray]:
+        """Return the columns that were prepared as these vectors: numbers, categories and dates again.
+
+        What is not in a vector does not come back: rare categories are "other", gaps are NaN or "" only
+        where the training rows had some, and texts are the words known of them, in alphabetical order.
+        """
+        vectors = np.asarray(prepared.detach().cpu() if hasattr(prepared, "detach") else prepared, np.float64)
+        scaled = [column for column in self.columns if column["kind"] in ("number", "date")]
+        numbers = {
+            column["name"]: vectors[:, place] * math.sqrt(column["variance"]) + column["mean"]
+            for place, column in enumerate(scaled)
+        }
+        place, made = len(scaled), {}
+        for column in self.columns:
+            name, kind = column["name"], column["kind"]
+            if kind in ("number", "date"):
+                values = numbers[name]
+                if column["missing"]:
+                    values = np.where(vectors[:, place] > 0.5, np.nan, values)
+                    place += 1
+                if kind == "date":
+                    place += 6 if column["hours"] else 4
+                    values = _as_dates(values, column["hours"])
+                made[name] = values
+                continue
+            words = (["other"] if kind == "category" and column["other"] else []) + list(column["vocabulary"])
+            here = vectors[:, place : place + len(words)] > 0.5
+            place += len(words)
+            values = np.empty(len(vectors), dtype=object)
+            values[:] = [" ".join(sorted(word for word, there in zip(words, row) if there)) for row in here]
+            made[name] = values
+        return made
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "columns": self.columns}
 
@@ -196,6 +230,20 @@ def _numbers(column: dict[str, Any], values: Any) -> tuple[torch.Tensor, list[to
             angle = 2 * math.pi * (turn - turn.floor())
             more.append(torch.stack([angle.sin(), angle.cos()], dim=1) * (~gone)[:, None])
     return filled, more
+
+
+def _as_dates(values: np.ndarray, hours: bool) -> np.ndarray:
+    """Return days since 1970 as "2024-05-31" or "2024-05-31 06:00", "" where there are none."""
+    made = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values.tolist()):
+        if math.isnan(value):
+            made[row] = ""
+        elif hours:
+            # Minutes are what float32 leaves of a day in this century.
+            made[row] = str(np.datetime64(round(value * 1440), "m")).replace("T", " ")
+        else:
+            made[row] = str(np.datetime64(round(value), "D"))
+    return made
 
 
 def _input_name(column: str) -> str:

@@ -147,6 +147,15 @@ class TextPreparation(Preparation):
         """Return answers in words; of a language model, the most probable characters as texts."""
         return as_texts(outputs, self.class_names) if self.task == "language" else super().decode(outputs)
 
+    def restore(self, prepared: Any) -> np.ndarray:
+        """Return the words, or characters, that rows of places stand for; `[UNK]` where one is not in the vocabulary."""
+        places = np.asarray(prepared.detach().cpu() if hasattr(prepared, "detach") else prepared)
+        known = ["", "[UNK]", *self.vocabulary]
+        between = "" if self.characters else " "
+        made = np.empty(len(places), dtype=object)
+        made[:] = [between.join(known[int(place)] for place in row if place > 0) for row in places]
+        return made
+
     def matrix(self, raw: Any) -> np.ndarray:
         """Return how often each word is in each text, rare words weighed more, rows of length 1 (tf-idf)."""
         if self.characters:

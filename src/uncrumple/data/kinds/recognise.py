@@ -23,14 +23,15 @@ _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 def from_any(
     source: Any, *, target: str | None = None, text: str | None = None, speakers: bool = False, **more: Any
 ) -> RawData:
-    """Return data of the kind that a path, or anything else, is.
+    """Return data of the kind that a path, a name, or anything else, is.
 
-    A table is a `Table`; with `text` it is a `Text`, and with `past` a `Series`. A folder of folders
+    A name that `uncrumple.data.load` knows, and that is no path, is loaded. A table is a `Table`; with `text` it is a `Text`, and with `past` a `Series`. A folder of folders
     is `Images` or `Text`, by the files in it. A text file is a `Text`. IDX files and arrays of
     pictures are `Images`.
 
     Args:
-        source: A path, a data frame, a dict of columns, an array, or a list of paths or texts.
+        source: A path, a name such as `"titanic"` or `"openml:credit-g"`, a data frame, a dict of columns,
+            an array, or a list of paths or texts.
         target: The column to be predicted.
         text: The column that holds texts.
         speakers: Whether to ask who says what in a text file.
@@ -46,6 +47,12 @@ def from_any(
     """
     if isinstance(source, RawData):
         return source
+    if isinstance(source, str) and not Path(source).exists():
+        from uncrumple.data.sets import is_named, load
+
+        if is_named(source):
+            given = {"target": target, "text": text, "speakers": speakers or None, **more}
+            return load(source, **{name: value for name, value in given.items() if value is not None})
     if "past" in more:
         return Series(source, target, **more)
     if text is not None:

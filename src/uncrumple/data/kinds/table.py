@@ -18,7 +18,7 @@ from uncrumple.data.kinds.columns import Column, as_numbers, as_words, date_orde
 from uncrumple.data.kinds.delimited import missing_file, read_delimited
 from uncrumple.data.kinds.prepare_table import TablePreparation, fitted
 
-_PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 
 
 class Table(RawData):
@@ -183,7 +183,7 @@ def read_columns(source: Any, delimiter: str | None = None, encoding: str | None
     """Return the columns of a file, a frame or a dict, each float64 or `str`."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        if path.suffix.lower() in _PARQUET:
+        if path.suffix.lower() in PARQUET:
             return _parquet(path)
         return read_delimited(path, delimiter, encoding)
     if hasattr(source, "columns") and hasattr(source, "__getitem__"):
@@ -213,7 +213,14 @@ def read_columns(source: Any, delimiter: str | None = None, encoding: str | None
     return found
 
 
-def _parquet(path: Path) -> dict[str, np.ndarray]:
+def parquet_file(path: Path) -> Any:
+    """Return an open Parquet file.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ImportError: pyarrow is not installed.
+        ValueError: It is damaged.
+    """
     if not path.is_file():
         raise missing_file(path, "a table")
     try:
@@ -227,15 +234,28 @@ def _parquet(path: Path) -> dict[str, np.ndarray]:
             )
         ) from None
     try:
-        return read_columns(pyarrow.parquet.read_table(path).to_pandas())
+        return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(
-            explain(
-                f"{path.name} cannot be read as Parquet: {str(error).splitlines()[0]}",
-                "Expected a whole Parquet file.",
-                "get the file anew",
-            )
-        ) from None
+        raise _not_parquet(path, error) from None
+
+
+def _parquet(path: Path) -> dict[str, np.ndarray]:
+    file = parquet_file(path)
+    try:
+        frame = file.read().to_pandas()
+    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+        raise _not_parquet(path, error) from None
+    return read_columns(frame)
+
+
+def _not_parquet(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        explain(
+            f"{path.name} cannot be read as Parquet: {str(error).splitlines()[0]}",
+            "Expected a whole Parquet file.",
+            "get the file anew",
+        )
+    )
 
 
 def _with_answers(found: dict[str, np.ndarray], target: str, notes: list[str]) -> dict[str, np.ndarray]:
