@@ -185,6 +185,15 @@ def test_predict_picture_and_array_agree(runs, alone, capsys):
         assert out.splitlines()[-1].split()[:2] == [name, expected]
 
 
+def test_names_are_listed(capsys):
+    code, out, _ = run("train", "--list", capsys=capsys)
+    assert code == 0 and "digits" in out and "titanic" in out and "licence" in out
+    code, out, _ = run("train", "--list", "--json", capsys=capsys)
+    assert code == 0 and {one["name"] for one in json.loads(out)} >= {"iris", "mnist", "shakespeare"}
+    code, out, err = run(capsys=capsys)
+    assert code == 0 and "Usage: uncrumple" in out and not err
+
+
 MISTAKES = {
     "command": (["trian"], ["Unknown command: 'trian'.", "did you mean 'train'?"]),
     "data": (["train", "irsi"], ["Unknown data set: 'irsi'.", "did you mean 'iris'?"]),

@@ -12,7 +12,7 @@ from PIL import Image
 import uncrumple as uc
 from uncrumple import experiment
 from uncrumple.data import Images, Series, Table, Text, preparation_of
-from uncrumple.experiment.raw_networks import behind, forget
+from uncrumple.experiment.chain import behind, for_keras, forget
 
 ASK = """
 import json, sys
@@ -119,7 +119,8 @@ def test_saved_models_answer_raw_rows_in_a_new_process(runs):
         preparation = preparation_of(trained.model)
         here = trained.model.predict(preparation.read(new), verbose=0)
         np.testing.assert_allclose(np.array(there), here, rtol=1e-6, atol=1e-7)
-        assert words == [str(one) for one in preparation.decode(here)]
+        if (here.ndim == 2 and here.shape[1] == 1) or preparation.task != "regression":
+            assert words == [str(one) for one in preparation.decode(here)]
         if name == "pictures":
             assert words == ["light", "dark"]
         if name == "texts":
@@ -140,6 +141,7 @@ def test_the_network_is_trained_on_what_was_prepared_once(tmp_path):
     forget(inner)
     branches = uc.layers.Concatenate()([model.layers[-2].output, model.layers[-3].output])
     assert behind(uc.Model(model.input, branches)) is None  # no chain
+    assert for_keras(model) is None  # Keras has no layer for words and gaps
 
 
 def test_what_the_answers_are_is_measured_on_the_training_rows(tmp_path):
@@ -159,8 +161,8 @@ def test_judging_looks_at_the_test_part_once(tmp_path):
     model = experiment.network_for(data, prepared.preparation)
     trained = experiment.train(model, prepared, experiment.recipe_for(data, 100).changed(epochs=3), verbose=0)
     judged = experiment.judge(trained, prepared, budget_seconds=1)
-    assert prepared.sealed.test_uses == 1
-    assert judged.comparison is not None and len(judged.truth) == len(prepared.parts.test)
+    assert prepared.sealed.test_uses == judged.uses == 1
+    assert len(judged.comparison.rows) == 6 and len(judged.truth) == len(prepared.parts.test)
 
 
 def test_data_without_answers_are_refused(tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +17,35 @@ from rich.text import Text
 _LOG_WIDTH = 110
 
 
-def make_console() -> Console:
-    """Return a console for standard output: coloured on a terminal, plain in a file."""
+def make_console(quiet: bool = False) -> Console:
+    """Return a console for standard output: coloured on a terminal, plain in a file.
+
+    Args:
+        quiet: Whether it prints nothing: with `--json`, standard output is for the document.
+    """
     width = None if sys.stdout.isatty() else _LOG_WIDTH
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return Console(width=width, highlight=False, soft_wrap=False, quiet=quiet)
+
+
+@contextlib.contextmanager
+def only_json(wanted: bool) -> Iterator[Any]:
+    """Keep everything but one JSON document off standard output, if that is wanted.
+
+    Gives a function that prints the document. What else is printed meanwhile goes to standard error.
+    """
+    out = sys.stdout
+
+    def emit(document: Any) -> None:
+        from uncrumple.experiment.written import plain
+
+        out.write(json.dumps(plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        out.flush()
+
+    if not wanted:
+        yield emit
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield emit
 
 
 def heading(console: Console, text: str) -> None:
@@ -26,10 +54,18 @@ def heading(console: Console, text: str) -> None:
     console.print(Text(text, style="bold cyan"))
 
 
-def lines(console: Console, text: Sequence[str], indent: str = "  ") -> None:
-    """Print lines as they are, without markup and without wrapping within words."""
+def lines(console: Console, text: Sequence[str], indent: str = "  ", style: str = "") -> None:
+    """Print lines as they are, without markup; what is too long goes on below, further in."""
     for line in text:
-        console.print(Text(indent + line))
+        inside = indent + " " * (len(line) - len(line.lstrip()) + 2)
+        parts = [indent + line]
+        if len(parts[0]) > console.width:
+            start = inside[:-2]
+            parts = textwrap.wrap(
+                line, console.width, initial_indent=start, subsequent_indent=inside, break_on_hyphens=False
+            )
+        for part in parts:
+            console.print(Text(part, style=style))
 
 
 def table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], mark_first: bool = False) -> None:
@@ -69,15 +105,18 @@ def gallery(blocks: Sequence[tuple[Sequence[str], str]], width: int, gap: int = 
     return out + side_by_side(row, gap)
 
 
-def shared_options(function: Any) -> Any:
-    """Add the options that say where data comes from."""
-    import click
+def download_progress(console: Console) -> Any:
+    """Return a function that says once for each file that it is being downloaded."""
+    begun: set[str] = set()
 
-    function = click.option("--offline", is_flag=True, help="Never download; files that are missing are an error.")(
-        function
-    )
-    return click.option(
-        "--data-dir",
-        type=click.Path(),
-        help="Folder with the data's files. Default: $UNCRUMPLE_DATA_DIR, ~/.cache/uncrumple.",
-    )(function)
+    def show(name: str, done: int, total: int) -> None:
+        if name not in begun:
+            begun.add(name)
+            console.print(f"  downloading {name} ({total / 1e6:.1f} MB)" if total else f"  downloading {name}")
+
+    return show
+
+
+def typed() -> str:
+    """Return the line that was typed."""
+    return " ".join(["uncrumple", *sys.argv[1:]])

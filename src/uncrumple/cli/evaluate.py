@@ -1,4 +1,4 @@
-"""`uncrumple evaluate`: a run's network on its test part again."""
+"""`uncrumple evaluate`: a run's network on its test part again, or on other data with answers."""
 
 from __future__ import annotations
 
@@ -6,22 +6,55 @@ from typing import Any
 
 import click
 
-from uncrumple.cli.console import heading, lines, make_console, shared_options
+from uncrumple.cli.console import heading, lines, make_console, only_json, table
+from uncrumple.cli.options import HELP, json_option, place_options
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("run", type=click.Path())
-@shared_options
-def command(run: str, data_dir: str | None, offline: bool) -> None:
-    """Test the network of RUN, a folder that `train` wrote, on the same test rows again."""
-    from uncrumple.cli.train import show_test
-    from uncrumple.experiment import read_run
-    from uncrumple.experiment.stages import test
+@click.argument("file", required=False, type=click.Path())
+@json_option
+@place_options
+def command(run: str, file: str | None, as_json: bool, data_dir: str | None, offline: bool) -> None:
+    """Test the network of RUN, a folder that `train` wrote, on the same test rows again.
 
-    found = read_run(run)
-    prepared: Any = found.prepared(data_dir, offline)
-    judged, milliseconds = test(found.model, prepared)
-    console = make_console()
-    heading(console, f"{found.folder}: {found.settings['data']}, seed {found.settings['seed']}")
-    lines(console, [f"{milliseconds:.3f} ms per row; the same rows as when it was trained"])
-    show_test(console, prepared, judged)
+    With FILE, a table or folder like the one it was trained on and with answers,
+    it is tested on that.
+
+    \b
+    uncrumple evaluate runs/houses
+    uncrumple evaluate runs/houses newer.csv --json
+
+    Exit codes: 0 done, 2 a mistake in the command or the data.
+    """
+    from uncrumple.experiment import read_run
+    from uncrumple.experiment.versus import evaluate
+
+    with only_json(as_json) as emit:
+        console = make_console(quiet=as_json)
+        read = read_run(run)
+        found = evaluate(read, file, data_dir, offline)
+        if as_json:
+            emit({"run": run, **found.to_dict()})
+            return
+        heading(console, f"{read.folder}: {read.source.data}, seed {read.seed}")
+        lines(console, [f"{found.rows:,} rows: {found.where}", *_looks(found.uses)])
+        lines(console, _scores(found.scores))
+        if found.confusion is not None:
+            console.print()
+            table(console, *found.confusion.class_table())
+            console.print()
+            if len(found.confusion.class_names) <= 20:
+                lines(console, found.confusion.matrix_lines())
+
+
+def _looks(uses: int | None) -> list[str]:
+    if uses is None or uses < 2:
+        return []
+    return [f"These rows were looked at {uses} times: what is chosen by them now is chosen for them."]
+
+
+def _scores(scores: Any) -> list[str]:
+    from uncrumple.judge.judgement import SCORE_NAMES, said_score
+
+    return [f"{SCORE_NAMES.get(name, name)}: {said_score(name, score)}" for name, score in scores.items()]

@@ -5,20 +5,29 @@ A subcommand's module is imported when it is called, so that `--help` answers at
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from uncrumple.core.errors import unknown_name
+from uncrumple.core.errors import UncrumpleWarning, unknown_name
 
+# Each is a file with a `command`; the order is that of `--help`.
 _COMMANDS = {
+    "check": "uncrumple.cli.check",
     "train": "uncrumple.cli.train",
-    "evaluate": "uncrumple.cli.evaluate",
+    "compare": "uncrumple.cli.compare",
     "predict": "uncrumple.cli.predict",
+    "evaluate": "uncrumple.cli.evaluate",
     "summary": "uncrumple.cli.summary",
 }
+FOUND, MISTAKE, FAULT, STOPPED = 1, 2, 3, 130
+_TRACEBACK = "UNCRUMPLE_TRACEBACK"
 
 
 class _Commands(click.Group):
@@ -39,32 +48,87 @@ def cli() -> None:
     """Train a network, see how good it is beside simpler models, and use it.
 
     \b
-    uncrumple train digits           train on handwritten digits, offline
-    uncrumple evaluate runs/digits   test it again on the same rows
-    uncrumple predict runs/digits picture.png
-    uncrumple summary runs/digits
+    uncrumple train digits                         handwritten digits, offline
+    uncrumple check houses.csv --target price      what is wrong with the data
+    uncrumple train houses.csv --target price      a table
+    uncrumple train photos/                        a folder for each class
+    uncrumple train reviews.csv --text review --target stars
+    uncrumple train play.txt --speakers            who says which line
+    uncrumple train play.txt                       the next character
+    uncrumple compare runs/houses runs/houses-2    which is better?
+    uncrumple predict runs/houses new.csv
+
+    \b
+    Exit codes:
+      0    done
+      1    the data has a serious fault (check; train --strict)
+      2    a mistake in the command, or in what it was given
+      3    a fault of uncrumple itself; UNCRUMPLE_TRACEBACK=1 shows where
+      130  stopped by Ctrl-C
     """
 
 
 def main(arguments: Any = None) -> None:
-    """Run the command line; a user's mistake is answered in three lines, without a traceback."""
+    """Run the command line; what goes wrong is said in one line, and by the exit code."""
     try:
-        cli.main(args=arguments, prog_name="uncrumple", standalone_mode=False)
+        with _plain_warnings():
+            code = cli.main(args=arguments, prog_name="uncrumple", standalone_mode=False)
+        if isinstance(code, int) and code:
+            sys.exit(code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "uncrumple"
+        _say(f"{error.format_message()} ({where} --help)")
+        sys.exit(MISTAKE)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(130)
+        _say(error.format_message())
+        sys.exit(MISTAKE)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("\nStopped by Ctrl-C.", err=True)
+        sys.exit(STOPPED)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("\nStopped by Ctrl-C.", err=True)
-        sys.exit(130)
-    except (ValueError, TypeError, OSError) as error:
-        if "\nFix: " not in str(error):
-            raise  # not a user's mistake: the traceback helps to mend it
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+    except BrokenPipeError:  # `uncrumple predict ... | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        if "\nFix: " in str(error):
+            _say(str(error.args[0]) if isinstance(error, KeyError) else str(error))
+            sys.exit(MISTAKE)
+        if isinstance(error, OSError):
+            where = f" ({error.filename})" if error.filename else ""
+            _say(f"{error.strerror or error}{where}")
+            sys.exit(MISTAKE)
+        first = next(iter(str(error).splitlines()), "")
+        _say(f"{type(error).__name__}: {first} This is a fault of uncrumple; {_TRACEBACK}=1 shows where.")
+        sys.exit(FAULT)
+
+
+def _say(text: str) -> None:
+    """Print an error as one line."""
+    click.echo(f"Error: {_one_line(text)}", err=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print uncrumple's warnings as one line each, on standard error."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+            if issubclass(category, UncrumpleWarning):
+                click.echo(f"Warning: {_one_line(str(message))}", err=True)
+            else:
+                usual(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 if __name__ == "__main__":

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from uncrumple.cli.console import heading, lines, make_console
+from uncrumple.cli.console import heading, lines, make_console, only_json
+from uncrumple.cli.options import HELP, json_option
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("run", type=click.Path())
-def command(run: str) -> None:
-    """Show the network of RUN, a folder that `train` wrote, and its result."""
-    from uncrumple.experiment import folder, read_run
+@json_option
+def command(run: str, as_json: bool) -> None:
+    """Show the network of RUN, a folder that `train` wrote, and its result.
 
-    found = read_run(run)
-    console = make_console()
-    heading(console, f"{found.folder}: {found.settings['data']}, seed {found.settings['seed']}")
-    found.model.summary(line_length=min(console.width, 90))
-    try:
-        metrics = json.loads((found.folder / folder.METRICS).read_text(encoding="utf-8"))
-        lines(console, [metrics["comparison"]["verdict"]], indent="")
-    except (OSError, ValueError, KeyError, TypeError):
-        lines(console, ["No verdict: the run was stopped before the test."], indent="")
+    \b
+    uncrumple summary runs/digits
+    uncrumple summary runs/digits --json
+
+    Exit codes: 0 done, 2 there is no such run.
+    """
+    from uncrumple.experiment import read_run
+    from uncrumple.experiment.folder import REPORT
+    from uncrumple.experiment.written import model_summary
+
+    with only_json(as_json) as emit:
+        console = make_console(quiet=as_json)
+        found = read_run(run)
+        try:
+            report: dict[str, Any] | None = json.loads((found.folder / REPORT).read_text(encoding="utf-8"))
+            verdict = str(report["verdict"])  # type: ignore[index]
+        except (OSError, ValueError, KeyError, TypeError):
+            report, verdict = None, "No verdict: the run was stopped before the test."
+        if as_json:
+            emit(
+                {
+                    "run": run,
+                    "settings": found.settings,
+                    "layers": [
+                        {"name": layer.name, "type": type(layer).__name__, "weights": layer.count_params()}
+                        for layer in found.model.layers
+                    ],
+                    "weights": found.model.count_params(),
+                    "verdict": verdict if report else None,
+                }
+            )
+            return
+        heading(console, f"{found.folder}: {found.source.data}, seed {found.seed}")
+        print(model_summary(found.model, min(console.width, 90)))
+        lines(console, [verdict], indent="")

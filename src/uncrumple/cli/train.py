@@ -2,173 +2,221 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from uncrumple.cli.console import can_draw, gallery, heading, lines, make_console, shared_options, table
-from uncrumple.core.errors import unknown_name
+from uncrumple.cli.console import (
+    can_draw,
+    download_progress,
+    gallery,
+    heading,
+    lines,
+    make_console,
+    only_json,
+    typed,
+)
+from uncrumple.cli.main import FOUND
+from uncrumple.cli.options import (
+    HELP,
+    data_options,
+    json_option,
+    judging_options,
+    of_data,
+    of_judging,
+    of_training,
+    place_options,
+    seed_option,
+    split_options,
+    training_options,
+    wishes,
+)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("data", default="digits")
-@click.option("--name", help="Name of the run's folder. Default: that of the data.")
+@data_options
+@training_options
+@split_options
+@judging_options
+@seed_option
+@click.option("--list", "listed", is_flag=True, help="List the data sets that are known by name, and stop.")
+@click.option(
+    "--check-seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="For checks of the data."
+)
+@click.option("--strict", is_flag=True, help="Stop with exit code 1 if the data has a serious fault.")
+@click.option("--out", type=click.Path(), metavar="FOLDER", help="Where to write the run.  [default: runs/DATA]")
+@click.option("--name", help="Name of the run's folder.  [default: that of the data]")
 @click.option("--runs-dir", default="runs", show_default=True, help="Folder that the run's folder is made in.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same parts and the same network.")
-@click.option("--epochs", type=click.IntRange(1), help="At most this many epochs.")
-@click.option("--batch-size", type=click.IntRange(1), help="Samples per step.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of the optimizer, Adam.")
-@click.option("--patience", type=click.IntRange(1), help="Epochs without a lower validation loss until training stops.")
-@click.option(
-    "--validation", type=click.FloatRange(0, 1, True, True), default=0.15, show_default=True, help="Share of the rows."
-)
-@click.option(
-    "--test", type=click.FloatRange(0, 1, True, True), default=0.15, show_default=True, help="Share of the rows."
-)
-@click.option(
-    "--budget", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds for the classical models."
-)
 @click.option("--quiet", is_flag=True, help="One line per epoch instead of live progress.")
-@shared_options
-def command(data: str, name: str | None, runs_dir: str, seed: int, **options: Any) -> None:
+@json_option
+@place_options
+def command(data: str, as_json: bool, name: str | None, runs_dir: str, out: str | None, **options: Any) -> int:
     """Train a network on DATA and judge it beside simpler models.
 
-    DATA is digits (the default), iris, wine, breast-cancer, diabetes or mnist.
+    DATA is a file, a folder, or the name of a data set: digits (the default),
+    iris, wine, breast-cancer, diabetes, mnist and others. What the data is
+    decides the network.
+
+    \b
+    uncrumple train digits
+    uncrumple train houses.csv --target price
+    uncrumple train passengers.csv --target survived --slices sex,class
+    uncrumple train photos/                            photos/cat/*.jpg, photos/dog/*.jpg
+    uncrumple train reviews.csv --text review --target stars
+    uncrumple train play.txt --speakers                who says which line
+    uncrumple train play.txt                           the next character
+    uncrumple train sales.csv --past 14 --target sold --time day
+
+    The run's folder holds report.html, report.json, model.keras and the plots.
+
+    Exit codes: 0 done, 1 stopped by --strict, 2 a mistake in the command or the
+    data.
     """
     start = time.perf_counter()
-    from uncrumple.data.describe import describe
-    from uncrumple.data.named import load, names
+    if options["listed"]:
+        return _list(as_json)
+    with only_json(as_json) as emit:
+        console = make_console(quiet=as_json)
+        from uncrumple import experiment
+        from uncrumple.core.seeds import set_random_seed
+        from uncrumple.experiment.folder import exact_folder
+        from uncrumple.experiment.written import model_summary, training_facts, write_model
 
-    console = make_console()
-    if data not in names():
-        raise click.UsageError(unknown_name("data set", data, names()))
-    dataset = load(data, options["data_dir"], options["offline"], _progress(console))
-    heading(console, "Data")
-    lines(console, describe(dataset, ascii_only=not can_draw(console)))
+        seed = options["seed"]
+        source = experiment.Source.of(data, of_data(options), options["data_dir"])
+        opened = source.opened(offline=options["offline"], progress=download_progress(console))
+        dataset = opened.need_answers()
+        runs: Path | str = Path(out).parent if out else runs_dir
+        prepared = experiment.prepare(
+            dataset, validation=options["validation"], test=options["test"], seed=seed, folder=runs
+        )
+        slices = opened.slices(options["slices"] or (), prepared.parts.test)
+        experiment.check_wishes(prepared, **wishes(options))
+        heading(console, "Data")
+        lines(console, dataset.describe())
+        lines(console, [f"split: {prepared.sealed.in_words()}", f"preparation: {prepared.preparation.in_words()}"])
+        checks = _checked(console, prepared, options["check_seconds"])
+        if checks is not None and options["strict"] and checks.worst == "error":
+            if as_json:
+                emit({"run": None, "checks": checks.to_dict()})
+            lines(console, ["Stopped before training (--strict)."])
+            return FOUND
+        folder = exact_folder(out) if out else experiment.new_folder(runs_dir, name, source.label)
 
-    from uncrumple import experiment
-    from uncrumple.core.seeds import set_random_seed
+        heading(console, "Model")
+        set_random_seed(seed)
+        model = experiment.network_for(dataset, prepared.preparation)
+        if not as_json:
+            print(model_summary(model, min(console.width, 90)))
+        recipe = experiment.recipe_for(dataset, len(prepared.parts.train)).changed(**of_training(options))
 
-    prepared = experiment.prepare(dataset, validation=options["validation"], test=options["test"], seed=seed)
-    classes = dataset.y if dataset.task == "classification" else None
-    lines(console, [f"split: {prepared.parts.in_words(classes)}", f"scaling: {prepared.scaler.in_words()}"])
-    folder = experiment.new_folder(runs_dir, name, data)
+        heading(console, "Training")
+        verbose: Any = 0 if as_json else 2 if options["quiet"] else "auto"
+        trained = experiment.train(model, prepared, recipe, balanced=options["balanced"], verbose=verbose)
+        lines(console, [f"{key}: {value}" for key, value in training_facts(trained).items()])
+        write_model(folder, trained)
+        shares = {"validation_share": options["validation"], "test_share": options["test"]}
+        experiment.write_settings(folder, source, prepared, trained, shares)
 
-    heading(console, "Model")
-    set_random_seed(seed)
-    model = experiment.network_for(dataset, prepared.scaler)
-    model.summary(line_length=min(console.width, 90))
-    recipe = experiment.recipe_for(dataset, len(prepared.parts.train)).changed(
-        **{key: options[key] for key in ("epochs", "batch_size", "learning_rate", "patience")}
-    )
+        heading(console, "Test, beside simpler models on the same rows")
+        found = experiment.judge(trained, prepared, slices=slices, progress=_fitting(console), **of_judging(options))
+        report = experiment.write_run(
+            folder, prepared, trained, found, checks=checks, command=typed(), seconds=time.perf_counter() - start
+        )
+        if as_json:
+            emit(report)
+            return 0
+        console.print()
+        found.show(console)
+        show_examples(console, prepared, trained.model, found)
+        heading(console, "Verdict")
+        lines(console, [found.verdict()], style="bold")
+        _say_where(console, folder, time.perf_counter() - start)
+    return 0
 
-    heading(console, "Training")
-    trained = experiment.train(model, prepared, recipe, verbose=2 if options["quiet"] else "auto")
-    from uncrumple.experiment.written import training_facts, write_settings
 
-    lines(console, [f"{key}: {value}" for key, value in training_facts(trained).items()])
-    model_path = folder / experiment.folder.MODEL
-    model.save(model_path)
-    shares = {"validation_share": options["validation"], "test_share": options["test"]}
-    write_settings(folder, prepared, trained, shares, data_dir=options["data_dir"])
+def _list(as_json: bool) -> int:
+    """Print the data sets that are known by name."""
+    from uncrumple.data import catalogue
 
+    with only_json(as_json) as emit:
+        if as_json:
+            emit([{"name": one.name, "kind": one.kind, "task": one.task, "rows": one.rows, "asked": one.asked,
+                   "source": one.source, "licence": one.licence, "download_bytes": one.download_bytes}
+                  for one in catalogue()])  # fmt: skip
+        else:
+            print(catalogue())
+    return 0
+
+
+def _checked(console: Any, prepared: Any, seconds: float) -> Any:
+    """Check the data, and print what was found."""
+    if not seconds:
+        return None
+    from uncrumple.data.checks import check
+
+    with console.status("checking the data ..."):
+        report = check(prepared.sealed, seconds=seconds, seed=prepared.seed)
+    heading(console, "Checks of the data")
+    for finding in report:
+        lines(console, finding.in_words(min(console.width - 4, 100)).split("\n"))
+    late = sum("seconds=" in one.why for one in report.not_run)
+    rest = f"; {late} did not get to run: --check-seconds 60" if late else ""
+    said = f"{len(report)} finding{'s' if len(report) > 1 else ''}" if len(report) else "nothing found"
+    lines(console, [f"{said}; {len(report.ran)} checks ran in {report.seconds:.1f} s{rest}"])
+    return report
+
+
+def _fitting(console: Any) -> Any:
     def say(what: str, rows: int, given: int) -> None:
         part = f" on {rows:,} of {given:,} rows" if rows < given else ""
         lines(console, [f"fitting: {what}{part}"])
 
-    heading(console, "Beside simpler models, on the same rows")
-    judged = experiment.judge(
-        trained,
-        prepared,
-        budget_seconds=options["budget"],
-        size_bytes=model_path.stat().st_size,
-        progress=say,
-    )
-    report = experiment.write_run(
-        folder, prepared, trained, judged, command=_typed(), seconds=time.perf_counter() - start
-    )
-    _show(console, prepared, judged)
-    _say_where(console, folder, report, time.perf_counter() - start)
+    return say
 
 
-def _show(console: Any, prepared: Any, judged: Any) -> None:
-    comparison = judged.comparison
-    header, rows = comparison.table()
-    # The report has all columns; a terminal shows those that fit.
-    least = ["training rows", *(["F1", "R²", "network's lead"] if console.width < 105 else [])]
-    kept = [index for index, name in enumerate(header) if name not in least]
-    table(console, [header[index] for index in kept], [[row[index] for index in kept] for row in rows], mark_first=True)
-    console.print()
-    for note in comparison.notes():
-        console.print("  " + note, style="dim", markup=False)
-    show_test(console, prepared, judged)
-    heading(console, "Verdict")
-    console.print("  " + comparison.verdict(), style="bold", markup=False)
-
-
-def show_test(console: Any, prepared: Any, judged: Any) -> None:
-    """Print the test result: the score with its interval, the classes, and a few predictions."""
+def show_examples(console: Any, prepared: Any, model: Any, found: Any) -> None:
+    """Print a few predictions, decoded."""
     from uncrumple.data.describe import draw
-    from uncrumple.experiment.written import examples
+    from uncrumple.experiment.shown import examples
 
-    heading(console, f"Test: {len(judged.truth):,} rows that training never saw")
-    for name, interval in judged.scores.items():
-        words = {
-            "accuracy": "accuracy",
-            "macro_f1": "macro F1",
-            "mae": "mean absolute error",
-            "rmse": "root mean squared error",
-        }
-        share = name == "accuracy"
-        lines(console, [f"{words.get(name, 'R²')}: {interval.in_words(percent=share)}"])
-    if judged.confusion is not None:
-        console.print()
-        table(console, *judged.confusion.class_table())
-        console.print()
-        lines(console, judged.confusion.matrix_lines())
+    data = prepared.dataset
+    drawn = data.kind == "images" and len(data.shape) == 4
+    shown = examples(prepared, model, found, pictures=drawn)
+    if shown.sample:
+        heading(console, "What it writes, after the words in brackets")
+        lines(console, f"[{shown.contents[0]}]{shown.sample}".split("\n"))
+        return
     heading(console, "A few predictions, decoded")
-    rows, captions, _ = examples(prepared, judged, count=8)
-    if prepared.dataset.is_images:
-        x, _ = prepared.rows("test")
+    if shown.pictures is not None:
         plain = not can_draw(console)
-        columns = 16 if x.shape[2] <= 8 else 20
-        blocks = [(draw(x[row], columns, ascii_only=plain), caption) for row, caption in zip(rows, captions)]
+        blocks = [
+            (draw(_light(picture), 16 if picture.shape[1] <= 8 else 24, ascii_only=plain), caption)
+            for picture, caption in zip(shown.pictures, shown.captions)
+        ]
         lines(console, gallery(blocks, console.width - 4))
-    else:
-        lines(console, [f"row {row}: {caption}" for row, caption in zip(rows, captions)])
-    if judged.mistakes:
-        shown = ", ".join(mistake.in_words() for mistake in judged.mistakes[:4])
-        console.print(f"  worst mistakes: {shown}", markup=False)
+        return
+    for row, content, caption in zip(shown.rows, shown.contents, shown.captions):
+        lines(console, [f"test row {row}: {caption}", f"    {content}"])
 
 
-def _say_where(console: Any, folder: Path, report: Path, seconds: float) -> None:
+def _light(picture: Any) -> Any:
+    """Return a photograph with dark ink for what is dark; drawings are light ink already."""
+    return 255 - picture if picture.shape[-1] == 3 else picture
+
+
+def _say_where(console: Any, folder: Path, seconds: float) -> None:
     from uncrumple.judge.words import seconds_in_words
 
     heading(console, f"Written to {folder} in {seconds_in_words(seconds)}")
-    lines(
-        console,
-        [
-            f"{report}   the whole on one page",
-            f"{folder / 'model.keras'}   uncrumple.saving.load_model(...), or Keras",
-            f"uncrumple predict {folder}   a few rows again, or: uncrumple predict {folder} FILE",
-        ],
-    )
-
-
-def _progress(console: Any) -> Any:
-    """Return a function that shows a download: a live line on a terminal, one line per file in a log."""
-    begun: set[str] = set()
-
-    def show(name: str, done: int, total: int) -> None:
-        if name not in begun:
-            begun.add(name)
-            console.print(f"  downloading {name} ({total / 1e6:.1f} MB)" if total else f"  downloading {name}")
-
-    return show
-
-
-def _typed() -> str:
-    return " ".join(["uncrumple", *sys.argv[1:]])
+    rows = [
+        [str(folder / "report.html"), "the whole on one page"],
+        [str(folder / "report.json"), "every number"],
+        [str(folder / "model.keras"), "uncrumple.saving.load_model(...)"],
+        [f"uncrumple predict {folder}", "a few test rows; or name a file"],
+    ]
+    width = max(len(row[0]) for row in rows)
+    lines(console, [f"{first:<{width}}   {second}" for first, second in rows])

@@ -8,21 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from uncrumple.core.errors import closest, explain
-from uncrumple.data.named import Dataset, load
+from uncrumple.data.kinds import Preparation, preparation_of
+from uncrumple.experiment.source import Opened, Source
 from uncrumple.experiment.stages import Prepared, prepare
 from uncrumple.models.saving import load_model
 
-MODEL, RUN, HISTORY, METRICS, REPORT, PLOTS = (
-    "model.keras",
-    "run.json",
-    "history.json",
-    "metrics.json",
-    "report.html",
-    "plots",
-)
+MODEL, FOR_KERAS, RUN, HISTORY = "model.keras", "model-for-keras.keras", "run.json", "history.json"
+REPORT, PAGE, PLOTS = "report.json", "report.html", "plots"
 
 
 def new_folder(runs: Path | str, name: str | None, data: str) -> Path:
@@ -51,6 +44,25 @@ def new_folder(runs: Path | str, name: str | None, data: str) -> Path:
         while folder.exists():
             count += 1
             folder = runs / f"{data}-{count}"
+    return _made(folder)
+
+
+def exact_folder(folder: Path | str) -> Path:
+    """Make and return the folder that a user named for a run; an empty one may be there.
+
+    Raises:
+        FileExistsError: Something is in it.
+        OSError: It cannot be made.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            explain(f"{folder} is there already.", "Expected a new or an empty folder.", f"--out {folder}-2")
+        )
+    return _made(folder)
+
+
+def _made(folder: Path) -> Path:
     try:
         (folder / PLOTS).mkdir(parents=True)
     except OSError as error:
@@ -58,7 +70,7 @@ def new_folder(runs: Path | str, name: str | None, data: str) -> Path:
             explain(
                 f"The folder {folder} could not be made: {error.strerror or error}.",
                 "Expected a place to write the run to.",
-                "--runs-dir /another/folder",
+                "--out /another/folder",
             )
         ) from None
     return folder
@@ -79,35 +91,48 @@ class Run:
     model: Any
 
     @property
-    def class_names(self) -> list[str]:
-        return list(self.settings["class_names"])
+    def source(self) -> Source:
+        """Where its data is from."""
+        return Source.from_dict(self.settings["source"])
 
     @property
-    def feature_names(self) -> list[str]:
-        return list(self.settings["feature_names"])
+    def seed(self) -> int:
+        return int(self.settings["seed"])
 
-    def dataset(self, data_dir: Any = None, offline: bool = False) -> Dataset:
-        """Return the data that the run was trained on."""
-        return load(self.settings["data"], data_dir or self.settings.get("data_dir"), offline)
+    @property
+    def preparation(self) -> Preparation:
+        """The layer that the model begins with."""
+        return preparation_of(self.model)
 
-    def prepared(self, data_dir: Any = None, offline: bool = False) -> Prepared:
-        """Return the same parts as in training."""
+    def opened(self, data_dir: Any = None, offline: bool = False) -> Opened:
+        """Read the data that the run was trained on.
+
+        Raises:
+            FileNotFoundError: It is no longer there.
+            ValueError: It has changed since.
+        """
+        found = self.source.opened(data_dir=data_dir, offline=offline)
+        rows, learnt = len(found.data), int(self.settings["rows"])
+        if rows != learnt or list(found.data.class_names) != list(self.settings["class_names"]):
+            raise ValueError(
+                explain(
+                    f"{self.source.data} has changed since {self.folder} was trained: {rows:,} rows, {learnt:,} then.",
+                    "Expected the same data, to find the same test rows.",
+                    "train again, or name a file to evaluate on",
+                )
+            )
+        return found
+
+    def prepared(self, data_dir: Any = None, offline: bool = False, opened: Opened | None = None) -> Prepared:
+        """Return the same parts as in training; uses of the test part are counted beside the run."""
         split = self.settings["split"]
         return prepare(
-            self.dataset(data_dir, offline),
+            (opened or self.opened(data_dir, offline)).need_answers(),
             validation=split["validation_share"],
             test=split["test_share"],
-            seed=self.settings["seed"],
+            seed=self.seed,
+            folder=self.folder.parent,
         )
-
-    def decode(self, outputs: np.ndarray) -> list[tuple[str, float | None]]:
-        """Return what outputs mean: (class name, its probability), or (value, None)."""
-        if not self.class_names:
-            return [(f"{value:g}", None) for value in outputs.reshape(-1)]
-        if outputs.shape[-1] == 1:
-            outputs = np.concatenate([1 - outputs, outputs], axis=-1)
-        best = outputs.argmax(-1)
-        return [(self.class_names[index], float(row[index])) for index, row in zip(best, outputs)]
 
 
 def read_run(folder: Path | str) -> Run:
@@ -118,7 +143,7 @@ def read_run(folder: Path | str) -> Run:
         ValueError: A file of it is damaged.
     """
     folder = Path(folder)
-    if not (folder / RUN).is_file():
+    if not is_run(folder):
         parent = folder.parent if folder.parent.is_dir() else Path()
         runs = sorted(path.parent.name for path in parent.glob(f"*/{RUN}"))
         guess = closest(folder.name, runs)
@@ -132,10 +157,16 @@ def read_run(folder: Path | str) -> Run:
         )
     try:
         settings = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        for key in ("data", "seed", "split", "class_names", "feature_names", "input_shape", "task"):
+        for key in ("source", "seed", "split", "rows", "class_names", "task", "kind"):
             settings[key]
-    except (ValueError, KeyError, TypeError) as error:
+        Source.from_dict(settings["source"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             explain(f"{folder / RUN} is damaged: {error!r}.", "Expected what `uncrumple train` wrote.", "train again")
         ) from None
     return Run(folder, settings, load_model(folder / MODEL))
+
+
+def is_run(folder: Path | str) -> bool:
+    """Return whether a folder is that of a run."""
+    return (Path(folder) / RUN).is_file()

@@ -4,113 +4,73 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from uncrumple import callbacks, optimizers
-from uncrumple.core.errors import explain
+from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.seeds import set_random_seed
 from uncrumple.data.kinds import Preparation, RawData
-from uncrumple.data.named import Dataset
-from uncrumple.data.scale import Scaler
 from uncrumple.data.split import Parts, Split, split
-from uncrumple.experiment.networks import Recipe, loss_and_metric
-from uncrumple.experiment.raw_networks import behind, forget
-from uncrumple.judge import (
-    Comparison,
-    Confusion,
-    Cost,
-    Interval,
-    Mistake,
-    class_probabilities,
-    classification_scores,
-    compare,
-    confusion_of,
-    fit_baselines,
-    largest_errors,
-    measure_answers,
-    regression_scores,
-    worst_mistakes,
-)
-
-NETWORK = "network"
+from uncrumple.experiment.chain import behind, forget
+from uncrumple.experiment.networks import loss_and_metric
+from uncrumple.experiment.recipe import Recipe
+from uncrumple.judge import Judgement
+from uncrumple.judge.judging import judge as judged
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set with its parts and the statistics of its training part.
+    """Data with its parts, and the preparation that was fitted on the training part.
 
     Args:
-        dataset: The data: a named data set, or a `Table`, `Images`, `Text` or `Series`.
-        parts: Row numbers of the training, validation and test parts.
-        scaler: Fitted on the training part alone; `"none"` for raw rows.
+        dataset: The `Table`, `Images`, `Text` or `Series`.
+        sealed: Its parts; the test part counts its uses.
+        preparation: The layer that was fitted on the training part alone.
         seed: What the parts were drawn with.
-        preparation: For raw rows, the layer that was fitted on the training part alone.
-        sealed: For raw rows, the parts, whose test part counts its uses.
     """
 
-    dataset: Any
-    parts: Split
-    scaler: Scaler
+    dataset: RawData
+    sealed: Parts
+    preparation: Preparation
     seed: int
-    preparation: Preparation | None = None
-    sealed: Parts | None = None
+
+    @property
+    def parts(self) -> Split:
+        """Row numbers of the training, validation and test parts."""
+        return self.sealed.rows
 
     def rows(self, part: str) -> tuple[Any, Any]:
-        """Return x and y of `"train"`, `"validation"` or `"test"`; of raw rows the test part counts a use."""
-        if self.sealed is not None:
-            chosen = getattr(self.sealed, part)
-            return chosen.raw, chosen.y
-        index = getattr(self.parts, part)
-        return self.dataset.x[index], self.dataset.y[index]
+        """Return raw rows and answers of `"train"`, `"validation"` or `"test"`; the test part counts a use."""
+        chosen = getattr(self.sealed, part)
+        return chosen.raw, chosen.y
 
 
 def prepare(
-    dataset: Dataset | RawData, *, validation: float = 0.15, test: float = 0.15, seed: int = 0, folder: Any = None
+    dataset: RawData, *, validation: float = 0.15, test: float = 0.15, seed: int = 0, folder: Any = None
 ) -> Prepared:
-    """Split a data set (stratified by class, or by group or time) and fit the scaling on its training part.
+    """Split data (stratified by class, or by group or time) and fit the preparation on its training part.
 
     Args:
-        dataset: What `uncrumple.data.named.load` returned; or a `Table`, `Images`, `Text` or `Series`.
+        dataset: A `Table`, `Images`, `Text` or `Series`.
         validation, test: Shares of the rows; a test part fixed by the data's authors is kept.
         seed: The same seed gives the same parts.
-        folder: For raw rows: where uses of the test part are counted across programs.
+        folder: Where uses of the test part are counted across programs; None counts in this one.
     """
-    if isinstance(dataset, RawData):
-        if dataset.y is None:
-            raise ValueError(
-                explain(
-                    f"The {dataset.kind} '{dataset.name}' has no answers.",
-                    "Expected what is to be predicted.",
-                    "Table(path, target='price')",
-                )
-            )
-        sealed = split(dataset, validation, test, seed, folder=folder)
-        preparation = dataset.preparation(sealed.rows.train)
-        return Prepared(dataset, sealed.rows, Scaler("none"), seed, preparation, sealed)
-    if not np.isfinite(dataset.x).all():
-        row = int(np.argwhere(~np.isfinite(dataset.x))[0][0])
+    if dataset.y is None:
         raise ValueError(
             explain(
-                f"The data set '{dataset.name}' holds NaN or infinity (first in row {row}).",
-                "Expected finite numbers.",
-                "drop or fill these rows first",
+                f"The {dataset.kind} '{dataset.name}' has no answers.",
+                "Expected what is to be predicted.",
+                "Table(path, target='price')",
             )
         )
-    parts = split(
-        dataset.y,
-        validation=validation,
-        test=test,
-        seed=seed,
-        stratify=dataset.task == "classification",
-        test_rows=dataset.test_rows,
-    )
-    scaler = Scaler.for_data(dataset.x).fit(dataset.x[parts.train])
-    return Prepared(dataset, parts, scaler, seed)
+    sealed = split(dataset, validation, test, seed, folder=folder)
+    return Prepared(dataset, sealed, dataset.preparation(sealed.rows.train), seed)
 
 
 @dataclass
@@ -134,22 +94,25 @@ class Trained:
     stopped_early: bool
 
 
-def train(model: Any, prepared: Prepared, recipe: Recipe, *, verbose: Any = "auto") -> Trained:
+def train(model: Any, prepared: Prepared, recipe: Recipe, *, balanced: bool = False, verbose: Any = "auto") -> Trained:
     """Train a network on the training part, watching the validation part; keep its best weights.
 
     Args:
         model: Not yet compiled.
         prepared: What `prepare` returned.
         recipe: How to train.
+        balanced: Whether every class counts the same, however rare it is.
         verbose: As for `fit`.
     """
     set_random_seed(prepared.seed)
     x, y = prepared.rows("train")
     held_back = prepared.rows("validation")
-    whole, cut = model, behind(model) if prepared.preparation is not None else None
+    whole, cut = model, behind(model)
     if cut is not None:  # what does not change from epoch to epoch is done once
         preparation, model = cut
-        x, held_back = preparation.prepare(x), (preparation.prepare(held_back[0]), held_back[1])
+        x = preparation.prepare(x)
+        if len(held_back[1]):
+            held_back = (preparation.prepare(held_back[0]), held_back[1])
     rate: Any = recipe.learning_rate
     if recipe.decays:
         steps = recipe.epochs * -(-len(y) // recipe.batch_size)
@@ -167,6 +130,7 @@ def train(model: Any, prepared: Prepared, recipe: Recipe, *, verbose: Any = "aut
             epochs=recipe.epochs,
             validation_data=held_back if len(held_back[1]) else None,
             validation_batch_size=512,
+            class_weight=class_weights(prepared) if balanced else None,
             callbacks=[stop],
             verbose=verbose,
         )
@@ -177,6 +141,28 @@ def train(model: Any, prepared: Prepared, recipe: Recipe, *, verbose: Any = "aut
         forget(model)
         whole.compile(model.optimizer, loss, metrics=[metric])
     return Trained(whole, history.history, best, seconds, recipe, len(losses) < recipe.epochs)
+
+
+def class_weights(prepared: Prepared) -> dict[int, float]:
+    """Return what each row of a class counts, so that all classes count the same over the training rows.
+
+    Raises:
+        ValueError: There are no classes.
+    """
+    if prepared.dataset.task != "classification" or prepared.dataset.y is None:
+        raise ValueError(
+            explain(
+                f"Balanced classes were asked for, and {prepared.dataset.name} asks for "
+                f"{'numbers' if prepared.dataset.task == 'regression' else 'characters'}.",
+                "Expected classes.",
+                "leave out --balanced",
+            )
+        )
+    counts = np.bincount(prepared.dataset.y[prepared.parts.train], minlength=len(prepared.dataset.class_names))
+    present = counts > 0
+    return {
+        number: float(counts.sum() / (present.sum() * count)) if count else 1.0 for number, count in enumerate(counts)
+    }
 
 
 @contextlib.contextmanager
@@ -190,118 +176,95 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@dataclass
-class Judged:
-    """What the test part said.
-
-    Args:
-        truth: The right answers of the test part.
-        answers: The network's.
-        probabilities: Its probability for each class; None for a regression.
-        scores: By name, each with its interval.
-        comparison: The network beside the classical models.
-        confusion: None for a regression.
-        mistakes: The worst first.
-    """
-
-    truth: np.ndarray
-    answers: np.ndarray
-    probabilities: np.ndarray | None
-    scores: dict[str, Interval]
-    comparison: Comparison | None = None
-    confusion: Confusion | None = None
-    mistakes: list[Mistake] = field(default_factory=list)
-
-
-def ask(model: Any, dataset: Any, x: Any) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Return the network's answers, its probabilities (or None), and the milliseconds per row."""
-    rows = np.arange(len(next(iter(x.values()))) if isinstance(x, dict) else len(x))  # a dict of columns has no rows
-    outputs, milliseconds = measure_answers(lambda _: model.predict(x, batch_size=256, verbose=0), rows)
-    if dataset.task == "regression":
-        return outputs.reshape(-1), None, milliseconds
-    probabilities = class_probabilities(outputs)
-    return probabilities.argmax(axis=1), probabilities, milliseconds
-
-
 def judge(
     trained: Trained,
     prepared: Prepared,
     *,
     budget_seconds: float = 60.0,
-    size_bytes: int = 0,
+    slices: Mapping[str, np.ndarray] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Judged:
-    """Evaluate the network once on the test part, beside classical models on the same rows.
+    **more: Any,
+) -> Judgement:
+    """Judge the network on the test part, which is one use of it, beside simpler models on the same rows.
 
     Args:
         trained: What `train` returned.
         prepared: What `prepare` returned.
-        budget_seconds: About how long fitting the classical models may take in all; they take
+        budget_seconds: About how long fitting the simpler models may take in all; they take
             fewer rows where it would be longer, and say so.
-        size_bytes: Size of the saved network.
-        progress: Called before each classical model is fitted, with its name and its rows.
+        slices: Columns of the test rows to look at one value at a time.
+        progress: Called before each simpler model is fitted, with its name and its rows.
+        **more: What `uncrumple.judge` takes besides: positive, cost, recall, folds, more_data.
     """
-    judged, milliseconds = test(trained.model, prepared)
-    x_train, y_train = prepared.rows("train")
-    if prepared.sealed is not None and prepared.preparation is not None:
-        # The classical models get what the network gets; and it is the same look at the test part.
-        x_train = prepared.preparation.matrix(x_train)
-        x_test = prepared.preparation.matrix(prepared.sealed.peek("test").raw)
-    else:
-        x_test, _ = prepared.rows("test")
-    answers = {NETWORK: judged.answers}
-    costs = {
-        NETWORK: Cost(
-            fit_seconds=trained.seconds,
-            ms_per_row=milliseconds,
-            size_bytes=size_bytes,
-            rows_used=len(x_train),
-            rows_given=len(x_train),
-            settings=f"{trained.model.count_params():,} weights, {trained.best_epoch} epochs",
-        )
-    }
-    dataset = prepared.dataset
-    for baseline in fit_baselines(
-        x_train, y_train, x_test, dataset.task, prepared.seed, budget_seconds=budget_seconds, progress=progress
-    ):
-        answers[baseline.name], costs[baseline.name] = baseline.answers, baseline.cost
-    judged.comparison = compare(
-        judged.truth,
-        answers,
-        task=dataset.task,
-        network=NETWORK,
-        costs=costs,
-        class_names=dataset.class_names,
+    if more.get("folds") or more.get("more_data"):
+        more.setdefault("fit", {"epochs": max(1, trained.best_epoch), "batch_size": trained.recipe.batch_size})
+    return judged(
+        trained.model,
+        prepared.sealed,
+        slices=slices,
+        fit_seconds=trained.seconds if np.isfinite(trained.seconds) else None,
+        budget_seconds=budget_seconds,
         seed=prepared.seed,
+        progress=progress,
+        **more,
     )
-    return judged
 
 
-def test(model: Any, prepared: Prepared) -> tuple[Judged, float]:
-    """Return what the test part says about a network alone, and its milliseconds per row."""
-    dataset = prepared.dataset
-    if dataset.task == "language" or np.ndim(dataset.y) > 1:
-        asked = "language" if dataset.task == "language" else f"{np.shape(dataset.y)[1]} answers per row"
+def check_wishes(prepared: Prepared, *, balanced: bool = False, positive: str | None = None, **more: Any) -> None:
+    """Refuse what data cannot answer before a minute is spent on training.
+
+    Args:
+        prepared: The data.
+        balanced: As for `train`.
+        positive: As for `judge`.
+        **more: recall and folds, as for `judge`.
+
+    Raises:
+        ValueError: It asks for classes, and there are none; or for one that is not there.
+    """
+    data = prepared.dataset
+    if balanced:
+        class_weights(prepared)
+    asked = [name for name, value in {"positive": positive, "recall": more.get("recall")}.items() if value is not None]
+    if asked and data.task != "classification":
         raise ValueError(
             explain(
-                f"test got a network of {asked}.",
-                "Expected one class or one number per row.",
-                "model.evaluate(parts.test.raw, parts.test.y)",
+                f"{asked[0]} was given, and {data.name} asks for "
+                f"{'numbers' if data.task == 'regression' else 'characters'}.",
+                "Expected classes.",
+                f"leave out --{asked[0]}",
             )
         )
-    x, y = prepared.rows("test")
-    answers, probabilities, milliseconds = ask(model, dataset, x)
-    if probabilities is None:
-        scores = regression_scores(y, answers, seed=prepared.seed)
-        return Judged(y, answers, None, scores, mistakes=largest_errors(y, answers)), milliseconds
-    return (
-        Judged(
-            y,
-            answers,
-            probabilities,
-            classification_scores(y, answers, seed=prepared.seed),
-            confusion=confusion_of(y, answers, dataset.class_names),
-            mistakes=worst_mistakes(y, probabilities, dataset.class_names),
-        ),
-        milliseconds,
-    )
+    if positive is not None and positive not in data.class_names:
+        raise ValueError(unknown_name("class", positive, data.class_names))
+    if more.get("recall") is not None and not len(prepared.parts.validation):
+        raise ValueError(
+            explain(
+                "recall was given, and there are no validation rows.",
+                "Expected rows to choose the threshold on.",
+                "--validation 0.15",
+            )
+        )
+    if data.task == "language" and (more.get("folds") or more.get("more_data")):
+        raise ValueError(
+            explain(
+                "Folds or more data were asked for, of plain text.",
+                "Expected them for classes or values.",
+                "leave out --folds and --more-data",
+            )
+        )
+
+
+def answers_of(model: Any, part: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a network's answers to the rows of a part, and its probabilities (None where there are none).
+
+    Args:
+        model: It takes raw rows.
+        part: A `Table`, `Images`, `Text` or `Series`.
+    """
+    outputs = np.asarray(model.predict(part.raw, batch_size=256, verbose=0))
+    if part.task == "regression":
+        return (outputs[:, 0] if outputs.ndim == 2 and outputs.shape[1] == 1 else outputs), None
+    if part.task == "classification" and outputs.shape[-1] == 1:
+        outputs = np.concatenate([1 - outputs, outputs], axis=-1)
+    return outputs.argmax(-1), outputs

@@ -4,92 +4,154 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from uncrumple.data.describe import facts
-from uncrumple.experiment.folder import HISTORY, METRICS, PLOTS, REPORT, RUN
-from uncrumple.experiment.stages import Judged, Prepared, Trained
-from uncrumple.judge import how_it_was_made, plots
+from uncrumple.experiment.chain import behind, for_keras, forget
+from uncrumple.experiment.folder import FOR_KERAS, HISTORY, MODEL, PAGE, PLOTS, REPORT, RUN
+from uncrumple.experiment.networks import in_words
+from uncrumple.experiment.page import page
+from uncrumple.experiment.shown import Shown, examples
+from uncrumple.experiment.source import Source
+from uncrumple.experiment.stages import Prepared, Trained
+from uncrumple.judge import Judgement, plots
 from uncrumple.judge.files import write_whole
-from uncrumple.judge.html import Report, write_report
 from uncrumple.judge.words import seconds_in_words
 
 
-def model_summary(model: Any) -> str:
-    """Return the model's summary as plain text."""
+def model_summary(model: Any, width: int = 80) -> str:
+    """Return what the model does to raw rows, and the summary of the network behind, as plain text."""
     out = io.StringIO()
-    model.summary(line_length=80, print_fn=lambda text: out.write(text + "\n"))
-    return out.getvalue().rstrip()
+    cut = behind(model)
+    if cut is None:
+        model.summary(line_length=width, print_fn=lambda text: out.write(text + "\n"))
+        return out.getvalue().rstrip()
+    preparation, inner = cut
+    try:
+        inner.summary(line_length=width, print_fn=lambda text: out.write(text + "\n"))
+    finally:
+        forget(inner)
+    return f"{out.getvalue().rstrip()}\n It takes raw rows: a layer in front prepares them ({preparation.in_words()})."
 
 
-def write_settings(folder: Path, prepared: Prepared, trained: Trained, shares: dict[str, float], **more: Any) -> None:
-    """Write `run.json`: what is needed to read the run again."""
+def write_model(folder: Path, trained: Trained) -> None:
+    """Write the model, and, where Keras has all of its layers, the same for Keras."""
+    trained.model.save(folder / MODEL)
+    plain = for_keras(trained.model)
+    if plain is not None:
+        try:
+            plain.save(folder / FOR_KERAS)
+        finally:
+            forget(plain)
+
+
+def write_settings(
+    folder: Path, source: Source, prepared: Prepared, trained: Trained, shares: Mapping[str, float]
+) -> None:
+    """Write `run.json`: what is needed to read the run, and its data, again."""
     dataset = prepared.dataset
     settings = {
-        "data": dataset.name,
+        "source": source.to_dict(),
+        "kind": dataset.kind,
         "task": dataset.task,
+        "rows": len(dataset),
         "seed": prepared.seed,
         "split": {**shares, **prepared.parts.sizes},
+        "test_rows": prepared.sealed.fingerprint,
         "class_names": list(dataset.class_names),
-        "feature_names": list(dataset.feature_names),
-        "input_shape": list(dataset.input_shape),
-        "scaling": prepared.scaler.to_dict(),
+        "pictures": _pictures(prepared),
         "recipe": vars(trained.recipe),
-        **more,
+        "training_seconds": trained.seconds,
+        "best_epoch": trained.best_epoch,
     }
-    _write_json(folder / RUN, settings)
+    write_json(folder / RUN, settings)
+    write_json(folder / HISTORY, trained.history)
+
+
+def _pictures(prepared: Prepared) -> dict[str, Any] | None:
+    """Return how files of pictures are brought to the scale of pictures that were given as numbers."""
+    dataset: Any = prepared.dataset
+    if dataset.kind != "images" or dataset.files is not None:
+        return None
+    pixels = dataset.raw[prepared.parts.train[:2000]]
+    largest = float(pixels.max())
+    dark = pixels.shape[-1] == 1 and float(np.median(pixels)) < 0.2 * largest
+    return {"largest": 255.0 if pixels.dtype == np.uint8 else largest, "dark_ground": bool(dark)}
 
 
 def write_run(
-    folder: Path, prepared: Prepared, trained: Trained, judged: Judged, *, command: str, seconds: float
-) -> Path:
-    """Write everything but the model and the settings; return the path of the page.
+    folder: Path,
+    prepared: Prepared,
+    trained: Trained,
+    found: Judgement,
+    *,
+    checks: Any = None,
+    command: str = "",
+    seconds: float = 0.0,
+) -> dict[str, Any]:
+    """Write the report as JSON and as a page, and the plots; return the report.
 
     Args:
         folder: What `new_folder` returned.
-        prepared, trained, judged: What the stages returned.
+        prepared, trained, found: What the stages returned.
+        checks: What `uncrumple.data.check` returned, or None.
         command: The line that was typed.
         seconds: How long the whole job took.
     """
+    found.made = {"command": command, **found.made, "time": seconds_in_words(seconds)}
+    found.title = f"{prepared.dataset.name}: {in_words(prepared.dataset)}"
+    shown = examples(prepared, trained.model, found, pictures=len(prepared.dataset.shape) == 4)
+    report = report_of(folder, prepared, trained, found, checks, shown)
+    write_json(folder / REPORT, report)
+    write_whole(
+        folder / PAGE,
+        page(found, prepared, trained.history, trained.best_epoch, training_facts(trained), checks, shown,
+             model_summary(trained.model)),
+    )  # fmt: skip
+    for name, figure in _figures(trained, found, shown).items():
+        write_whole(folder / PLOTS / f"{name}.png", plots.to_png(figure))
+    return report
+
+
+def report_of(
+    folder: Path | None, prepared: Prepared, trained: Trained, found: Judgement, checks: Any = None, shown: Any = None
+) -> dict[str, Any]:
+    """Return everything that was found, as plain data."""
     dataset = prepared.dataset
-    _write_json(folder / HISTORY, trained.history)
-    comparison = judged.comparison
-    _write_json(
-        folder / METRICS,
-        {
-            "scores": {name: interval._asdict() for name, interval in judged.scores.items()},
-            "best_epoch": trained.best_epoch,
-            "training_seconds": trained.seconds,
-            "confusion": judged.confusion.to_dict() if judged.confusion else None,
-            "comparison": comparison.to_dict() if comparison else None,
-            "mistakes": [mistake.to_dict() for mistake in judged.mistakes],
+    return {
+        "run": None if folder is None else str(folder),
+        **found.to_dict(),
+        "data": {
+            "name": dataset.name,
+            "kind": dataset.kind,
+            "rows": len(dataset),
+            "shape": list(dataset.shape),
+            "shape_in_words": dataset.shape_in_words(),
+            "asked": dataset.target,
+            "class_names": list(dataset.class_names),
+            "split": prepared.parts.sizes,
+            "split_in_words": prepared.sealed.in_words(),
+            "preparation": prepared.preparation.in_words(),
+            "notes": list(dataset.notes),
+            "source": dataset.source,
+            "licence": dataset.licence,
         },
-    )
-    figures = {name: plots.to_png(figure) for name, figure in _figures(prepared, trained, judged).items()}
-    for name, content in figures.items():
-        write_whole(folder / PLOTS / f"{name}.png", content)
-    kind = "a convolutional network" if dataset.is_images else "a dense network"
-    report = Report(
-        title=f"{dataset.name}: {kind}",
-        verdict=comparison.verdict() if comparison else "",
-        scores=judged.scores,
-        measured=f"Measured once, on {len(judged.truth):,} rows that neither training nor the choice of the epoch saw.",
-        data=facts(dataset),
-        split=prepared.parts.in_words(dataset.y if dataset.task == "classification" else None),
-        scaling=f"{prepared.scaler.in_words()}; a layer of the model does it",
-        summary=model_summary(trained.model),
-        training=training_facts(trained),
-        figures=figures,
-        confusion=judged.confusion,
-        comparison=comparison,
-        mistakes=judged.mistakes,
-        made=how_it_was_made(command, prepared.seed, seconds),
-    )
-    return write_report(folder / REPORT, report)
+        "checks": None if checks is None else checks.to_dict(),
+        "training": {
+            "network": in_words(dataset),
+            "weights": trained.model.count_params(),
+            "epochs": len(trained.history.get("loss", [])),
+            "best_epoch": trained.best_epoch,
+            "stopped_early": trained.stopped_early,
+            "seconds": trained.seconds,
+            "recipe": vars(trained.recipe),
+        },
+        "examples": [] if shown is None else shown.to_rows(),
+    }
 
 
 def training_facts(trained: Trained) -> dict[str, str]:
@@ -106,54 +168,43 @@ def training_facts(trained: Trained) -> dict[str, str]:
     }
 
 
-def _figures(prepared: Prepared, trained: Trained, judged: Judged) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _figures(trained: Trained, found: Judgement, shown: Shown) -> dict[str, Any]:
+    made: dict[str, Any] = {}
     if trained.history.get("loss"):
-        found["curves"] = plots.training_curves(trained.history, trained.best_epoch or None)
-    if judged.comparison is not None:
-        found["comparison"] = plots.comparison_figure(judged.comparison)
-    if judged.confusion is not None:
-        found["confusion"] = plots.confusion_figure(judged.confusion)
-    else:
-        found["regression"] = plots.regression_figure(judged.truth, judged.answers)
-    if prepared.dataset.is_images and judged.probabilities is not None:
-        x, _ = prepared.rows("test")
-        rows, captions, right = examples(prepared, judged)
-        found["examples"] = plots.picture_grid([x[row] for row in rows], captions, "Test rows, decoded", right)
-        if judged.mistakes:
-            found["mistakes"] = plots.mistakes_figure(judged.mistakes, x)
-    return found
+        made["curves"] = plots.training_curves(trained.history, trained.best_epoch or None)
+    made["comparison"] = plots.comparison_figure(found.comparison)
+    if found.confusion is not None:
+        made["confusion"] = plots.confusion_figure(found.confusion)
+    elif found.task == "regression" and np.ndim(found.truth) == 1:
+        made["regression"] = plots.regression_figure(found.truth, found.answers)
+    if shown.pictures is not None:
+        made["examples"] = plots.picture_grid(shown.pictures, shown.captions, "Test rows, decoded", shown.right)
+        wrong = [] if found.piles is None else [*found.piles.label_suspect, *found.piles.model_wrong]
+        if wrong and found.pictures is not None:
+            made["mistakes"] = plots.mistakes_figure(wrong[:12], found.pictures)
+    return made
 
 
-def examples(prepared: Prepared, judged: Judged, count: int = 8) -> tuple[list[int], list[str], list[bool]]:
-    """Return a few test rows, one of each class as far as possible: row, answer in words, whether it is right."""
-    names = prepared.dataset.class_names
-    rows: list[int] = []
-    for number in range(len(names)):
-        found = np.flatnonzero(judged.truth == number)
-        rows += [int(row) for row in found[:1]]
-    rows += [row for row in range(len(judged.truth)) if row not in rows]
-    rows = rows[:count] if judged.probabilities is not None else list(range(min(count, len(judged.truth))))
-    captions, right = [], []
-    for row in rows:
-        if judged.probabilities is None:
-            captions.append(f"{judged.answers[row]:g}, really {judged.truth[row]:g}")
-            right.append(True)
-            continue
-        answer, truth = int(judged.answers[row]), int(judged.truth[row])
-        sure = f"{names[answer]} ({100 * judged.probabilities[row, answer]:.0f} %)"
-        captions.append(sure if answer == truth else f"{sure}, really {names[truth]}")
-        right.append(answer == truth)
-    return rows, captions, right
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data as JSON, whole or not at all."""
+    write_whole(path, json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _write_json(path: Path, content: Any) -> None:
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, default=_plain) + "\n")
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: NumPy's numbers as Python's, None for NaN and infinity.
 
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    if isinstance(value, Sequence):
-        return list(value)
-    return str(value)
+    Example:
+        >>> plain({"a": np.float32(1.5), "b": (float("nan"), np.arange(2))})
+        {'a': 1.5, 'b': [None, [0, 1]]}
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
