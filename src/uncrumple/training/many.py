@@ -358,7 +358,7 @@ def _plans(fit: _Fit) -> bool:
     model = fit.model
     loop.plan_steps(model)
     plan = model._plan
-    if not isinstance(plan, Plan) or not (plan._crossentropy and plan._adam):
+    if not isinstance(plan, Plan) or not (plan._crossentropy and plan._adam) or not plan.holds():
         return False
     schedule = model.optimizer._schedule
     compiled = model._compile_metrics
