@@ -22,6 +22,7 @@ _ROOMS = (
     "datasets",
     "distribution",
     "dtype_policies",
+    "explain",
     "export",
     "initializers",
     "judge",
@@ -70,7 +71,12 @@ _NAMES = {
     "from_torch": "uncrumple.layers.wrappers",
     "k_folds": "uncrumple.data.folds",
     "name_scope": "uncrumple.core.naming",
+    "preflight": "uncrumple.explain.preflight_run",
     "remat": "uncrumple.core.remat",
+    "step_through": "uncrumple.explain.stepping.step",
+    "trace": "uncrumple.explain.tracing.trace",
+    "tune": "uncrumple.explain.tuning.search",
+    "uncrumple": "uncrumple.explain.uncrumpling.making",
 }
 
 if TYPE_CHECKING:
@@ -85,6 +91,7 @@ if TYPE_CHECKING:
         datasets,
         distribution,
         dtype_policies,
+        explain,
         export,
         initializers,
         judge,
@@ -115,6 +122,11 @@ if TYPE_CHECKING:
     from uncrumple.core.variable import Variable
     from uncrumple.data.folds import k_folds
     from uncrumple.dtype_policies import FloatDTypePolicy
+    from uncrumple.explain.preflight_run import preflight
+    from uncrumple.explain.stepping.step import step_through
+    from uncrumple.explain.tracing.trace import trace
+    from uncrumple.explain.tuning.search import tune
+    from uncrumple.explain.uncrumpling.making import uncrumple
     from uncrumple.initializers import Initializer
     from uncrumple.layers import Input, InputSpec, KerasTensor, Layer
     from uncrumple.layers.operation import Operation

@@ -15,6 +15,7 @@ class History(Callback):
         history: {metric: [one float per epoch]}. A second `fit` with the same
             object adds to the lists.
         epoch: The numbers of the epochs, from 0.
+        findings: What `fit(diagnose=True)` found in the last run; empty without it.
         params: `verbose`, `epochs`, `steps`.
         model: The model that was trained.
 
@@ -30,9 +31,11 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+        self.findings: list[Any] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
+        self.findings = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)

@@ -52,8 +52,9 @@ def show(found: Judgement, console: Any = None) -> None:
     console.print()
     if found.confusion is not None:
         table(*found.confusion.class_table())
-        if len(found.class_names) <= 12:
-            console.print(Text("\n".join(found.confusion.matrix_lines())), "\n")
+        matrix = found.confusion.matrix_lines()
+        if len(found.class_names) <= 12 and max(map(len, matrix)) <= console.width:
+            console.print(Text("\n".join(matrix)), "\n")
     if found.tree is not None:
         console.print(Text("The decision tree", style="dim"))
         console.print(Text("\n".join(tree_lines(found.tree))), "\n")
