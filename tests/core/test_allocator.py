@@ -20,11 +20,11 @@ torch.set_num_threads(1)
 model = uc.Sequential([uc.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(48, 3),
                        layers.Flatten(), layers.Dense(1)])
 model.compile("sgd", "mse")
-x, y = torch.zeros(256, 28, 28, 1), torch.zeros(256, 1)
+x, y = torch.zeros(1024, 28, 28, 1), torch.zeros(1024, 1)
 model.fit(x, y, batch_size=64, verbose=0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 model.fit(x, y, batch_size=64, verbose=0)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 4)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 16)
 """
 
 
@@ -36,7 +36,8 @@ def test_a_step_takes_its_memory_from_the_step_before():
         command = [sys.executable, "-c", COUNT_PAGES]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         pages.append(float(done.stdout))
-    assert pages[0] < pages[1] / 4
+    # Where the system leaves freed memory with the program anyway, there is nothing to gain.
+    assert pages[0] < max(pages[1] / 4, 50)
 
 
 @linux

@@ -141,7 +141,9 @@ def _is_plain(*parts: Any) -> bool:
     """Return whether layers compute in one type, on the CPU, with weights of their own."""
     for part in parts:
         plain = part.autocast and part._remat_mode is None and part._own_policy.quantization_mode is None
-        if not plain or not all(weight.device.type == "cpu" for weight in part._parameters.values() if weight is not None):
+        if not plain or not all(
+            weight.device.type == "cpu" for weight in part._parameters.values() if weight is not None
+        ):
             return False
     return True
 
@@ -158,7 +160,11 @@ def _dense(layer: Any) -> Step:
     def step(x: torch.Tensor) -> torch.Tensor:
         x = x if x.dtype is kind else x.to(kind)
         kernel, bias = weights["kernel"], weights.get("bias")
-        out = multiply_add_wide(x, kernel, bias, relu) if wide else multiply_add(x, kernel.to(kind), _to(bias, kind), relu)
+        out = (
+            multiply_add_wide(x, kernel, bias, relu)
+            if wide
+            else multiply_add(x, kernel.to(kind), _to(bias, kind), relu)
+        )
         return out if activate is None else activate(out)
 
     return step
