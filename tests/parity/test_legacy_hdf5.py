@@ -304,6 +304,29 @@ def list_of_layers(path):
     )
 
 
+def test_losses_by_output_and_metrics_of_ones_own(tmp_path):
+    """Found by the fuzz: losses of several outputs were taken for metrics of that name, and own functions not found."""
+
+    def largest_error(y_true, y_pred):
+        return (y_true - y_pred).abs().amax(-1)
+
+    inputs = keras.Input((3,))
+    outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("a", "b")}
+    theirs = keras.Model(inputs, outputs)
+    theirs.compile(
+        "adam",
+        {"a": keras.losses.SquaredHinge(), "b": keras.losses.MeanAbsoluteError()},
+        metrics={"a": [keras.metrics.SquaredHinge()], "b": [largest_error]},
+    )
+    x, y = np.ones((4, 3), "float32"), {"a": np.ones((4, 1), "float32"), "b": np.ones((4, 1), "float32")}
+    theirs.fit(x, y, verbose=0)
+    theirs.save(tmp_path / "theirs.h5")
+    mine = uncrumple.models.load_model(tmp_path / "theirs.h5", custom_objects={"largest_error": largest_error})
+    assert isinstance(mine.loss["a"], uncrumple.losses.SquaredHinge)
+    history = mine.fit(x, y, verbose=0).history
+    assert {"a_squared_hinge", "b_largest_error"} <= set(history)
+
+
 def test_models_of_keras_2(tmp_path):
     path = sequential_2(tmp_path / "model.h5")
     with warnings.catch_warnings():

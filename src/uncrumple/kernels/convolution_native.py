@@ -95,6 +95,12 @@ def _convolved(
     """Return the convolution, with channels last in memory; with `relu`, what is negative becomes 0."""
     if few_channels.takes(x, weight, geometry):
         return few_channels.convolve(x, weight, bias, geometry, relu)
+    return _by_torch(x, weight, bias, geometry, relu)
+
+
+def _by_torch(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool
+) -> torch.Tensor:
     sums = functional.conv2d(x, _laid_out(weight, x), bias, *geometry)
     return sums.relu_() if relu else sums
 
@@ -147,7 +153,11 @@ class _Convolution(torch.autograd.Function):
         geometry: Geometry,
         ending: Ending,
     ) -> torch.Tensor:
-        sums = _convolved(x, weight, bias, geometry, relu=ending.window is None)
+        ctx.few = few_channels.takes(x, weight, geometry)
+        if ctx.few:
+            sums = few_channels.convolve(x, weight, bias, geometry, relu=ending.window is None)
+        else:
+            sums = _by_torch(x, weight, bias, geometry, relu=ending.window is None)
         ctx.geometry, ctx.ending, ctx.shape = geometry, ending, sums.shape
         if ending.window is None:
             ctx.save_for_backward(x, weight, bias, sums)
@@ -166,7 +176,7 @@ class _Convolution(torch.autograd.Function):
             return *_by_twin(ctx, x, weight, bias, d_output), None, None
         samples, channels, height, width = ctx.shape
         d_output = d_output.contiguous(memory_format=torch.channels_last)
-        few = not ctx.needs_input_grad[0] and few_channels.takes(x, weight, geometry)
+        few = ctx.few and not ctx.needs_input_grad[0]
         if few and ending.window is None:
             d_weight, d_bias = few_channels.gradients(x, weight, kept, d_output, geometry)
             return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None

@@ -9,6 +9,7 @@ places in registers instead, and does relu on the way, there and back.
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def takes(x: torch.Tensor, weight: torch.Tensor, geometry: Any, most: int = MOST
         most: How many numbers are few.
     """
     taps = weight.numel() // max(1, weight.shape[0])
-    simple = geometry.groups == 1 and all(hole == 1 for hole in geometry.dilation) and 0 < taps <= most
+    simple = geometry.groups == 1 and geometry.dilation == (1, 1) and 0 < taps <= most
     return simple and native.takes(x, weight, half=True)
 
 
@@ -39,7 +40,7 @@ def convolve(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Any, relu: bool
 ) -> torch.Tensor:
     """Return the convolution, with channels last in memory; negative results are 0 with `relu`."""
-    sizes = _sizes(x, weight, geometry)
+    sizes = _sizes(x.shape, weight.shape, geometry)
     samples, rows, columns, filters = sizes[0], *sizes[10:]
     out = x.new_empty(samples, rows, columns, filters)
     half = x.dtype is torch.bfloat16
@@ -57,7 +58,7 @@ def gradients(
         y: The result, if it went through relu: where it is 0, nothing comes back.
         d: The gradient of the result.
     """
-    sizes = _sizes(x, weight, geometry)
+    sizes = _sizes(x.shape, weight.shape, geometry)
     filters, channels, tall, wide = weight.shape
     sums = torch.zeros(torch.get_num_threads(), tall * wide * channels + 1, filters)
     half = x.dtype is torch.bfloat16
@@ -68,10 +69,11 @@ def gradients(
     return d_weight.to(weight.dtype), found[-1]
 
 
-def _sizes(x: torch.Tensor, weight: torch.Tensor, geometry: Any) -> Any:
+@functools.lru_cache(maxsize=256)
+def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any) -> Any:
     """Return the sizes in the order of FewShape."""
-    samples, channels, height, width = x.shape
-    filters, _, tall, wide = weight.shape
+    samples, channels, height, width = images
+    filters, _, tall, wide = kernels
     (down, across), (above, before) = geometry.strides, geometry.padding
     rows = _places(height, tall, down, above)
     columns = _places(width, wide, across, before)

@@ -218,13 +218,22 @@ def _ends(places: Any, shift: dict[str, int], graphs: set[Any]) -> Any:
 # --- what compile was given --------------------------------------------------------------------
 
 
+def _each_today(value: Any, room: str) -> Any:
+    """Do what `as_today` does for losses or metrics, one for all outputs or some for each."""
+    if isinstance(value, dict) and not isinstance(value.get("class_name"), str):
+        return {name: _each_today(part, room) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_each_today(part, room) for part in value]
+    return as_today(value, room)
+
+
 def compile_settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `compile`, as configs."""
     optimizer = config.get("optimizer_config")
     if optimizer is None:
         raise ValueError("it names no optimizer.")
     settings = {
-        key: as_today(config[key], "losses" if key == "loss" else "metrics")
+        key: _each_today(config[key], "losses" if key == "loss" else "metrics")
         for key in ("loss", "loss_weights", "metrics", "weighted_metrics")
         if config.get(key) is not None
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from uncrumple.core import registry
+from uncrumple.core import registry, tree
 from uncrumple.core.errors import explain, warn
 from uncrumple.models import keras_1
 from uncrumple.models.documents import Unreadable, check_layers, parse
@@ -75,7 +75,7 @@ class LegacyFile:
             return
         try:
             settings = compile_settings(self._json(text, "training_config"))
-            model.compile(**{key: registry.deserialize_keras_object(value) for key, value in settings.items()})
+            model.compile(**{key: _made(value) for key, value in settings.items()})
             model.optimizer.build(model.trainable_variables)
         except Exception as error:  # of any type: what Keras 2 wrote for its optimizers and losses may fit nothing
             model.compiled = False
@@ -264,3 +264,11 @@ def _arrays(group: Group, names: list[str]) -> list[np.ndarray]:
             )
         found.append(read_array(place, last))
     return found
+
+
+def _made(value: Any) -> Any:
+    """Return an argument of `compile` from its config; a function of the user's own is named there."""
+    made = registry.deserialize_keras_object(value)
+    return tree.map_structure(
+        lambda one: (registry.get_registered_object(one) or one) if isinstance(one, str) else one, made
+    )

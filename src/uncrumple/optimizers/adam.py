@@ -120,6 +120,8 @@ class Adam(Optimizer):
         return plain and not more and native.available()
 
     def tables(self) -> dict[int, torch.Tensor]:
+        if not self._tables:
+            return {}
         return {
             id(table): table
             for table in self._tables

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from uncrumple.core import own_parts, own_values, registry
 from uncrumple.core.errors import explain, warn
+from uncrumple.kernels.embedding import gradients_as_rows
 from uncrumple.optimizers import checks, clipping
 from uncrumple.optimizers.state import OptimizerState, Tensors
 
@@ -581,6 +583,14 @@ def _put(variable: Any, value: torch.Tensor) -> None:
         variable.assign(value)
 
 
-def tables_of(optimizer: Any) -> dict[int, torch.Tensor]:
-    """Return {id: weight} of the weights whose gradients an optimizer, perhaps one of torch's, takes as rows."""
-    return optimizer.tables() if isinstance(optimizer, Optimizer) else {}
+def large_gradients(optimizer: Any) -> AbstractContextManager[None]:
+    """Return a block for a backward pass in which the gradients of large tables stay rows, if the optimizer takes them.
+
+    Args:
+        optimizer: Perhaps one of torch's, which does not.
+    """
+    tables = optimizer.tables() if isinstance(optimizer, Optimizer) else None
+    return gradients_as_rows(tables) if tables else _AS_EVER
+
+
+_AS_EVER: AbstractContextManager[None] = nullcontext()

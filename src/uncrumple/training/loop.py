@@ -20,8 +20,7 @@ from uncrumple.core import own_parts, tree
 from uncrumple.core.allocator import freed_memory_kept
 from uncrumple.core.errors import explain, warn
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
-from uncrumple.kernels.embedding import gradients_as_rows
-from uncrumple.optimizers.base import tables_of
+from uncrumple.optimizers.base import large_gradients
 from uncrumple.training.first_numbers import warn_of_nan
 from uncrumple.training.interrupt import Interrupt
 from uncrumple.training.native_epochs import planned_epochs
@@ -47,7 +46,7 @@ class Steps:
         else:
             if self._scales_loss:
                 loss = self.optimizer.scale_loss(loss)
-            with gradients_as_rows(tables_of(self.optimizer)):
+            with large_gradients(self.optimizer):  # those of large embeddings stay rows
                 loss.backward()
             self.optimizer.step()
         return self.compute_metrics(x, y, y_pred, sample_weight)
