@@ -120,8 +120,12 @@ def test_a_class_of_ones_own():
         def call(self, inputs):
             return super().call(inputs) * 2
 
-    model = Shifted([uc.Input((6,)), layers.Dense(2)])
-    assert inference.predict_at_once(model, ROWS, None) is None
+    class Forwards(uc.Sequential):
+        def forward(self, *args, **kwargs):
+            return super().forward(*args, **kwargs) + 1
+
+    for kind in (Shifted, Forwards):
+        assert inference.predict_at_once(kind([uc.Input((6,)), layers.Dense(2)]), ROWS, None) is None
     model = uc.Sequential([uc.Input((6,)), Doubled(2)])
     assert inference.predict_at_once(model, ROWS, None) is None
 

@@ -100,7 +100,7 @@ class Inference:
         if model._forward_hooks or model._forward_pre_hooks or symbolic.state.active or transformed():
             return False
         kind, own = type(model), model.__dict__
-        if kind.predict_step is not Steps.predict_step or kind.call not in _calls() or not native.available():
+        if kind.predict_step is not Steps.predict_step or not _calls_as_usual(kind) or not native.available():
             return False
         if "call" in own or "forward" in own or "predict_step" in own or own.get("activity_regularizer") is not None:
             return False
@@ -122,11 +122,14 @@ class Inference:
         return x
 
 
-def _calls() -> tuple[Any, ...]:
+def _calls_as_usual(kind: type) -> bool:
+    """Return whether a class of models leaves calling to `Model` and `Sequential`."""
     from uncrumple.models.model import Model
     from uncrumple.models.sequential import Sequential
 
-    return Model.call, Sequential.call
+    usual: Any = kind
+    own = usual.__call__ is Model.__call__ and usual.forward is Model.forward
+    return own and usual.call in (Model.call, Sequential.call)
 
 
 def _step(link: Any) -> Step | None:
