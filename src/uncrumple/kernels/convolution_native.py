@@ -178,8 +178,7 @@ class _Convolution(torch.autograd.Function):
         d_output = d_output.contiguous(memory_format=torch.channels_last)
         few = ctx.few and not ctx.needs_input_grad[0]
         if few and ending.window is None:
-            d_weight, d_bias = few_channels.gradients(x, weight, kept, d_output, geometry)
-            return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None
+            return _few_gradients(x, weight, bias, kept, d_output, geometry)
         d_sums = torch.empty(ctx.shape, dtype=x.dtype, memory_format=torch.channels_last)
         per_thread = torch.zeros(torch.get_num_threads(), channels)
         half = x.dtype is torch.bfloat16
@@ -191,8 +190,7 @@ class _Convolution(torch.autograd.Function):
             sizes = samples, height, width, channels, *ending.window
             native.call("pool_backward", *sizes, ending.scale, half, d_output, kept, d_sums, per_thread)
         if few:
-            d_weight, d_bias = few_channels.gradients(x, weight, None, d_sums, geometry)
-            return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None
+            return _few_gradients(x, weight, bias, None, d_sums, geometry)
         d_x, d_weight, _ = torch.ops.aten.convolution_backward(
             d_sums,
             x,
@@ -208,6 +206,18 @@ class _Convolution(torch.autograd.Function):
         )
         d_bias = per_thread.sum(0).to(bias.dtype) if bias is not None else None
         return d_x, d_weight, d_bias, None, None
+
+
+def _few_gradients(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    kept: torch.Tensor | None,
+    d: torch.Tensor,
+    geometry: Geometry,
+) -> tuple[torch.Tensor | None, ...]:
+    d_weight, d_bias = few_channels.gradients(x, weight, kept, d, geometry)
+    return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None
 
 
 def _by_twin(ctx: Any, x: Any, weight: Any, bias: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:

@@ -41,8 +41,8 @@ def convolve(
 ) -> torch.Tensor:
     """Return the convolution, with channels last in memory; negative results are 0 with `relu`."""
     sizes = _sizes(x.shape, weight.shape, geometry)
-    samples, rows, columns, filters = sizes[0], *sizes[10:]
-    out = x.new_empty(samples, rows, columns, filters)
+    rows, columns, filters = sizes[10:]
+    out = x.new_empty(x.shape[0], rows, columns, filters)
     half = x.dtype is torch.bfloat16
     native.call("few_channels", sizes, relu, half, _images(x), _taps(weight), bias, out)
     return out.permute(0, 3, 1, 2)

@@ -452,8 +452,9 @@ class FeatureSpace(Layer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**config)
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        with registry.custom_object_scope(custom_objects or {}):
+            return cls(**config)
 
     def get_build_config(self) -> dict[str, Any]:
         return {name: feature.preprocessor.get_build_config() for name, feature in self.features.items()}

@@ -26,7 +26,7 @@ from uncrumple.optimizers import checks, clipping
 from uncrumple.optimizers.state import OptimizerState, Tensors
 
 # Without the way through `Variable.grad`.
-torchs_gradient: Any = torch.Tensor.grad.__get__  # type: ignore[attr-defined]
+torchs_gradient: Any = torch.Tensor.grad.__get__  # type: ignore[union-attr]
 
 
 class Optimizer(OptimizerState):

@@ -25,7 +25,7 @@ from uncrumple.optimizers.host_values import HostVariable, Iterations, LearningR
 from uncrumple.optimizers.schedules import LearningRateSchedule
 
 Tensors = list[torch.Tensor]
-_set_gradient: Any = torch.Tensor.grad.__set__  # type: ignore[attr-defined]
+_set_gradient: Any = torch.Tensor.grad.__set__  # type: ignore[union-attr]
 # The smallest number above 0 in float16, which rounds smaller epsilons to 0.
 LEAST_HALF = 2.0**-24
 

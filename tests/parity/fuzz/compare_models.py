@@ -49,6 +49,7 @@ import uncrumple
 
 RELATIVE, OF_THE_LARGEST, SMALLEST = 1e-3, 1e-4, 1e-7
 BEFORE, AFTER = "before training: ", "trained: "
+SCALE = "scale of the loss"  # that LossScaleOptimizer halves when a gradient is NaN or infinite
 
 
 # --- what is looked at ------------------------------------------------------------------
@@ -86,6 +87,8 @@ def look(k: Any, recipe: Recipe, first_weights: list[np.ndarray], file: Path | N
     seen[AFTER + "evaluate"] = model.evaluate(recipe.x, recipe.y, batch_size=5, verbose=0)
     seen[AFTER + "predict"] = model.predict(recipe.x, batch_size=7, verbose=0)
     seen["variables of the optimizer"] = len(model.optimizer.variables)
+    if hasattr(model.optimizer, "dynamic_scale"):
+        seen[SCALE] = float(model.optimizer.dynamic_scale.numpy())
     for number, variable in enumerate(model.optimizer.variables):
         seen[f"{AFTER}optimizer variable {number}"] = variable.numpy()
     if file is not None:
@@ -249,9 +252,12 @@ def _compare(recipe: Recipe, folder: Path) -> Verdict:
             _look_at_file(recipe, folder / f"{recipe.saved}.keras", theirs, ours)
     except Exception as error:
         return Verdict("differs", [Difference("uncrumple", say(error))])
+    scales = [seen.pop(SCALE, 1.0) for seen in (theirs, ours)]
     found = list(differences(theirs, ours))
     if not found:
         return Verdict("agrees")
+    if scales[0] < scales[1]:
+        return Verdict("refused", [Difference("Keras", "left out a step whose gradients were not numbers")])
     if any(np.isnan(value).any() for key, value in theirs.items() if key.startswith(f"{AFTER}weight")):
         return Verdict("refused", [Difference("Keras", "trained to weights that are not numbers")])
     if any(not each.where.startswith(AFTER) for each in found):

@@ -10,6 +10,7 @@ on torch is wrong, the models leave it out, or the comparison puts it right:
 - metrics that are counts, with validation: Keras's history shows the count of the validation for both;
 - weighted metrics, where something is masked or a class ignored: the loss leaves changed weights behind;
 - weights of samples, for outputs with more axes: Keras takes them for weights of steps or columns;
+- OrthogonalRegularizer of a column of zeros: Keras's gradient is NaN, so that LossScaleOptimizer leaves out the step;
 - models whose training gives Keras numbers that are none, or that Keras itself refuses, are not counted;
 - settings of losses that Keras does not write into its files, such as the delta of Huber.
 """

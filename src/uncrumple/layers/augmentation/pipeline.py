@@ -55,7 +55,7 @@ class Pipeline(Layer):
         return inputs
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         """Return a pipeline with these layers; the inverse of `get_config`."""
         if not isinstance(config.get("layers"), (list, tuple)):
             raise ValueError(
@@ -65,7 +65,8 @@ class Pipeline(Layer):
                     "Pipeline([...]).get_config() returns one",
                 )
             )
-        return cls(**{**config, "layers": [registry.deserialize_keras_object(one) for one in config["layers"]]})
+        with registry.custom_object_scope(custom_objects or {}):
+            return cls(**{**config, "layers": [registry.deserialize_keras_object(one) for one in config["layers"]]})
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "layers": list(self.layers)}

@@ -484,10 +484,12 @@ class IndexLookup(ReadsRawData):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         refuse_path(config)
         size = config.get("vocabulary_size")
-        made = super().from_config({key: value for key, value in config.items() if key != "vocabulary_size"})
+        made = super().from_config(
+            {key: value for key, value in config.items() if key != "vocabulary_size"}, custom_objects
+        )
         if made._tokens is None and size is not None:
             made._frozen_vocab_size = whole_number(cls.__name__, "vocabulary_size", size, minimum=0)
         return made

@@ -299,17 +299,17 @@ class TextVectorization(ReadsRawData):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         refuse_path(config)
         config = dict(config)
         for name, known in (("standardize", _STANDARDIZE), ("split", _SPLIT)):
             value = config.get(name)
             if isinstance(value, str) and value not in known:  # a function that is registered by its name
-                config[name] = registry.get_registered_object(value) or value
+                config[name] = registry.get_registered_object(value, custom_objects) or value
         if isinstance(config.get("ngrams"), list):
             config["ngrams"] = tuple(config["ngrams"])
         size = config.pop("vocabulary_size", None)
-        made = super().from_config(config)
+        made = super().from_config(config, custom_objects)
         if made._lookup_layer._tokens is None and size is not None:
             size = whole_number(cls.__name__, "vocabulary_size", size, minimum=0)
             made._lookup_layer._frozen_vocab_size = size
