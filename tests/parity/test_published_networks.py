@@ -112,7 +112,14 @@ def compare(name, settings):
     assert_equal_outputs(theirs, mine)
 
 
-@pytest.mark.parametrize(("name", "settings"), SMALL, ids=[name for name, _ in SMALL])
+LARGE = ("NASNetMobile", "InceptionResNetV2", "InceptionV3", "DenseNet121")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [pytest.param(*one, marks=pytest.mark.slow if one[0] in LARGE else ()) for one in SMALL],
+    ids=[name for name, _ in SMALL],
+)
 def test_one_of_each_family(name, settings):
     compare(name, settings)
 
@@ -170,7 +177,9 @@ def test_preprocess_input_channels_first(mode):
     np.testing.assert_allclose(got, wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "InceptionV3", pytest.param("ConvNeXtTiny", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["MobileNetV2", *[pytest.param(name, marks=pytest.mark.slow) for name in ("InceptionV3", "ConvNeXtTiny")]]
+)
 def test_weight_files_of_older_keras(name, tmp_path):
     """The published files are of this form: weights under the names that the layers had."""
     settings = {"alpha": 0.35} if name == "MobileNetV2" else {}
