@@ -71,7 +71,7 @@ _NAMES = {
     "from_torch": "uncrumple.layers.wrappers",
     "k_folds": "uncrumple.data.folds",
     "name_scope": "uncrumple.core.naming",
-    "preflight": "uncrumple.explain.preflight_run",
+    "preflight": "uncrumple.explain.flight.run",
     "remat": "uncrumple.core.remat",
     "step_through": "uncrumple.explain.stepping.step",
     "trace": "uncrumple.explain.tracing.trace",
@@ -122,7 +122,7 @@ if TYPE_CHECKING:
     from uncrumple.core.variable import Variable
     from uncrumple.data.folds import k_folds
     from uncrumple.dtype_policies import FloatDTypePolicy
-    from uncrumple.explain.preflight_run import preflight
+    from uncrumple.explain.flight.run import preflight
     from uncrumple.explain.stepping.step import step_through
     from uncrumple.explain.tracing.trace import trace
     from uncrumple.explain.tuning.search import tune

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import uncrumple as uc
-from uncrumple.explain.attribution.asking import left_alone
-from uncrumple.explain.attribution.control import rank_correlation, untrained, verdict
+from uncrumple.explain.attribution.control import rank_correlation, verdict
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.untrained import untrained_copy
 from uncrumple.layers import (
     BatchNormalization,
     Conv2D,
@@ -263,7 +264,7 @@ def test_everything_is_as_it_was():
 def test_state_comes_back_when_weights_were_changed_within():
     model = uc.Sequential([Input((2,)), Dense(1)])
     before = model.layers[0].kernel.numpy().copy()
-    with pytest.raises(RuntimeError, match="stop"), left_alone(model):
+    with pytest.raises(RuntimeError, match="stop"), answering(model):
         model.layers[0].kernel.assign(before + 1)
         raise RuntimeError("stop")
     np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
@@ -302,8 +303,8 @@ class Scale:
 def test_control_of_a_class_of_ones_own():
     model = Own(4, Scale())
     model(torch.ones(1, 3))
-    with left_alone(model):
-        twin = untrained(model)
+    with answering(model):
+        twin = untrained_copy(model)
     assert not np.array_equal(twin.first.kernel.detach(), model.first.kernel.detach())
     assert twin.first.kernel.shape == model.first.kernel.shape
 
@@ -311,8 +312,8 @@ def test_control_of_a_class_of_ones_own():
 def test_control_is_not_where_the_model_began():
     uc.utils.set_random_seed(7)
     model = uc.Sequential([Input((3,)), Dense(4)])
-    with left_alone(model):
-        twin = untrained(model, seed=7)
+    with answering(model):
+        twin = untrained_copy(model, seed=7)
     assert not np.array_equal(twin.layers[0].kernel.detach(), model.layers[0].kernel.detach())
 
 
@@ -321,8 +322,8 @@ def test_control_keeps_what_was_measured():
     scale = uc.layers.Normalization()
     scale.adapt(np.array([[1.0, 10.0], [3.0, 30.0]], "float32"))
     model = uc.Sequential([Input((2,)), scale, Dense(3)])
-    with left_alone(model):
-        twin = untrained(model)
+    with answering(model):
+        twin = untrained_copy(model)
     np.testing.assert_allclose(np.asarray(twin.layers[0].mean), [[2.0, 20.0]])
     assert not np.array_equal(twin.layers[1].kernel.detach(), model.layers[1].kernel.detach())
     x = np.array([[1.0, 10.0]], "float32")
@@ -339,8 +340,8 @@ def test_control_shuffles_what_has_no_other_beginning():
             return x @ self.weight
 
     module = Bare()
-    with left_alone(module):
-        twin = untrained(module)
+    with answering(module):
+        twin = untrained_copy(module)
     assert sorted(twin.weight.flatten().tolist()) == list(map(float, range(12)))
     assert not torch.equal(twin.weight, module.weight)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import uncrumple as uc
-from uncrumple.explain.attribution.asking import left_alone
+from uncrumple.explain.keeping import answering
 from uncrumple.layers import (
     LSTM,
     Activation,
@@ -237,7 +237,7 @@ def test_states_of_recurrent_layers_stay():
     x = np.random.default_rng(0).normal(size=(2, 3, 2)).astype("float32")
     model.predict(x, verbose=0)
     state = [one.clone() for one in model.layers[0]._states]
-    with left_alone(model):
+    with answering(model):
         model(torch.as_tensor(x))
     for before, after in zip(state, model.layers[0]._states):
         assert torch.equal(before, after)

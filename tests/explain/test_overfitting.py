@@ -8,8 +8,8 @@ import torch
 
 import uncrumple as uc
 from uncrumple import layers
-from uncrumple.explain.overfitting import Remedies, Remedy
-from uncrumple.explain.overfitting_ways import (
+from uncrumple.explain.overfitting.remedies import Remedies, Remedy
+from uncrumple.explain.overfitting.ways import (
     NotPossible,
     Setting,
     resized,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import uncrumple as uc
-from uncrumple.explain.preflight_keeping import put_back
+from uncrumple.explain.keeping import untouched
 from uncrumple.layers import LSTM, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, Lambda
 
 
@@ -102,7 +102,7 @@ def test_everything_is_put_back(break_it, monkeypatch):
     model.train()
     before, modes = copy.deepcopy(state_of(model)), [module.training for module in model.modules()]
     if break_it:
-        from uncrumple.explain import preflight_trials
+        from uncrumple.explain.flight import trials as preflight_trials
 
         def fail(*_, **__):
             raise KeyboardInterrupt
@@ -138,7 +138,7 @@ def test_layers_that_keep_states_are_put_back():
     x = torch.randn(8, 5, 2)
     model.predict(x, batch_size=4, verbose=0)
     kept = [state.clone() for state in model.layers[0].states]
-    with put_back(model):
+    with untouched(model):
         model.predict(x, batch_size=4, verbose=0)
         assert not torch.equal(kept[0], model.layers[0].states[0])
     assert all(torch.equal(one, other) for one, other in zip(kept, model.layers[0].states))

@@ -11,7 +11,7 @@ from PIL import Image
 
 import uncrumple as uc
 from uncrumple import layers, optimizers
-from uncrumple.explain.tuning.landscapes import LANDSCAPES, walk
+from uncrumple.explain.surfaces.landscapes import LANDSCAPES, walk
 
 random = np.random.default_rng(2)
 X = random.normal(size=(96, 4)).astype("float32")

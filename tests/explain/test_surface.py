@@ -8,9 +8,9 @@ import torch
 
 import uncrumple as uc
 from uncrumple import layers
-from uncrumple.explain.surface import WeightPath
-from uncrumple.explain.tuning.kept import kept
-from uncrumple.explain.tuning.weights import Place, main_directions, random_direction
+from uncrumple.explain.keeping import on_trial
+from uncrumple.explain.surfaces.path import WeightPath
+from uncrumple.explain.surfaces.weights import Place, main_directions, random_direction
 
 random = np.random.default_rng(3)
 X = random.normal(size=(120, 5)).astype("float32")
@@ -101,7 +101,7 @@ def test_directions_are_as_long_as_the_filters():
         ]
     )
     model.compile("sgd", "mse")
-    with kept(model):
+    with on_trial(model):
         place = Place(model)
         direction = random_direction(model, place, torch.Generator().manual_seed(0))
         for weight, step in zip(place.weights, direction):

@@ -7,7 +7,7 @@ import pytest
 
 import uncrumple as uc
 from uncrumple.explain import surrogate_tree
-from uncrumple.explain.surrogate import Leaf
+from uncrumple.explain.tables.surrogate import Leaf
 from uncrumple.layers import Dense, Input
 
 

@@ -11,9 +11,9 @@ import torch
 
 import uncrumple as uc
 from uncrumple import layers as L
+from uncrumple.explain.keeping import untouched
 from uncrumple.explain.tracing.axes import axes_of
 from uncrumple.explain.tracing.parameters import parameters_in_words
-from uncrumple.explain.tracing.untouched import untouched
 from uncrumple.models import Model, Sequential, load_model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

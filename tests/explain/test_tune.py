@@ -192,18 +192,18 @@ def test_the_time_is_kept():
 
 def test_a_search_goes_on_where_it_was(tmp_path):
     file = tmp_path / "search.db"
-    whole = tuned(trials=6)
-    first = tuned(trials=3, file=file)
+    whole = tuned(epochs=2, trials=6)
+    first = tuned(epochs=2, trials=3, file=file)
     assert rows_of(first) == rows_of(whole)[:3]
     # A process that is gone has left a trial under way: it is run anew. (The slow test kills one.)
     study = optuna.load_study(study_name="uncrumple", storage=f"sqlite:///{file}")
     left = study.ask()
     left.suggest_int("units", 2, 32, log=True)
     left.set_user_attr("process", [socket.gethostname(), 2**22 + 1])
-    rest = tuned(trials=6, file=file)
+    rest = tuned(epochs=2, trials=6, file=file)
     assert rows_of(rest) == rows_of(whole) and rest.fresh == whole.fresh
     made = []
-    again = tuned(trials=6, file=file, build=lambda **settings: made.append(settings) or build(**settings))
+    again = tuned(epochs=2, trials=6, file=file, build=lambda **settings: made.append(settings) or build(**settings))
     assert rows_of(again) == rows_of(whole) and len(made) == 1  # the winner alone is trained again
 
 

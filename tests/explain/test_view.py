@@ -23,7 +23,7 @@ from uncrumple.explain.uncrumpling.probe import (
 )
 from uncrumple.explain.uncrumpling.probe_set import probe_set
 from uncrumple.explain.uncrumpling.projection import jumps, project, turn_onto
-from uncrumple.explain.uncrumpling.untrained import untrained_copy
+from uncrumple.explain.untrained import untrained_copy
 
 
 def spirals(rows=300, seed=0):
@@ -535,6 +535,30 @@ def test_untrained_copy_draws_first_values_and_keeps_what_was_measured():
     np.testing.assert_array_equal(theirs[1].kernel.numpy(), untrained_copy(model).layers[1].kernel.numpy())
 
 
+def test_what_cannot_be_copied_is_made_anew_from_its_config():
+    @uc.saving.register_keras_serializable("untrained")
+    class Unique(uc.layers.Dense):
+        def __deepcopy__(self, memo):
+            raise TypeError("there is only one of me")
+
+    model = uc.Sequential([uc.Input((2,)), Unique(3)])
+    fresh = untrained_copy(model)
+    assert fresh.layers[0] is not model.layers[0]
+    assert not np.array_equal(fresh.get_weights()[0], model.get_weights()[0])
+
+
+def test_untrained_copy_leaves_random_numbers_and_names_alone():
+    model = uc.Sequential(
+        [uc.Input((2,)), uc.layers.Dense(3, kernel_initializer=uc.initializers.GlorotUniform(seed=3))]
+    )
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    fresh = untrained_copy(model)
+    assert torch.equal(before[0], torch.get_rng_state()) and before[1] == np.random.get_state()[1].tolist()
+    # The initializer has a seed of its own: its first values are what the model began with.
+    assert not np.array_equal(fresh.get_weights()[0], model.get_weights()[0])
+    assert not fresh.training
+
+
 def test_untrained_lstm_begins_by_remembering():
     model = uc.Sequential([uc.Input((4, 3)), uc.layers.LSTM(2)])
     model.set_weights([np.ones_like(value) * 7 for value in model.get_weights()])
@@ -675,6 +699,9 @@ def test_a_model_that_cannot_be_copied_has_no_control():
     class Unique(uc.layers.Layer):
         def __deepcopy__(self, memo):
             raise TypeError("there is only one of me")
+
+        def get_config(self):
+            raise TypeError("nobody knows how I was made")
 
         def call(self, inputs):
             return inputs + 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,60 +12,10 @@ from uncrumple import activations
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
 from uncrumple.core.text import Text
-from uncrumple.data.convert import to_tensors
+from uncrumple.explain.rows import ROWS, batches, rows_at, rows_in
 from uncrumple.layers.base import Layer
-from uncrumple.layers.modes import told
-from uncrumple.models.model import Model
 
-# Rows that run at a time.
-ROWS = 128
 _HEADS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid", "LogSigmoid": "sigmoid"}
-
-
-@contextlib.contextmanager
-def left_alone(*models: Any) -> Iterator[None]:
-    """Within this block models answer as they do when nothing is learnt; afterwards all is as it was.
-
-    Put back are weights, buffers, the states of recurrent layers, the modes of
-    all modules, and the random states of Python, NumPy and torch, whatever happens.
-    """
-    drawn = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
-    parts = [part for model in models if isinstance(model, torch.nn.Module) for part in model.modules()]
-    modes = [(part, part.training) for part in parts]
-    states = [(part, part._states) for part in parts if getattr(part, "_states", None) is not None]
-    held = [
-        (value, value._version, value.detach().clone())
-        for model in models
-        if isinstance(model, torch.nn.Module)
-        for value in [*model.parameters(), *model.buffers()]
-    ]
-    kept = [(part, tree.map_structure(lambda one: one.clone(), value)) for part, value in states]
-    try:
-        with contextlib.ExitStack() as stack:
-            for model in models:
-                if isinstance(model, Model):
-                    model.train(False)
-                    stack.enter_context(told(model))
-                elif isinstance(model, torch.nn.Module):
-                    model.eval()
-            # Of cuDNN, recurrent layers have gradients in training only.
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-            yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-        for part, value in kept:
-            part._states = value
-        with torch.no_grad():
-            for tensor, version, before in held:
-                if tensor._version != version:
-                    tensor.copy_(before)
-        random.setstate(drawn[0])
-        np.random.set_state(drawn[1])
-        torch.set_rng_state(drawn[2])
-        if devices:
-            torch.cuda.set_rng_state_all(devices)
 
 
 class Network:
@@ -78,7 +26,7 @@ class Network:
     running a few rows.
 
     Args:
-        model: An uncrumple model, or a torch module. It runs within `left_alone`.
+        model: An uncrumple model, or a torch module. It runs within `answering`.
         inputs: A few rows, as tensors.
 
     Attributes:
@@ -258,43 +206,3 @@ def _takes_logits(model: Any) -> bool:
         if config.get("from_logits") or getattr(one, "from_logits", False):
             return True
     return False
-
-
-# --- rows ----------------------------------------------------------------------------------
-
-
-def as_tensors(x: Any) -> Any:
-    """Return inputs as tensors; pixels that are whole bytes become floats, texts a `Text`."""
-    made = to_tensors(x, "x", text=True)
-    return tree.map_structure(lambda one: one.float() if one.dtype is torch.uint8 else one, made)
-
-
-def rows_in(inputs: Any) -> int:
-    """Return how many rows there are, in a tensor or a dict or list of them.
-
-    Example:
-        >>> rows_in({"a": torch.zeros(3, 2), "b": torch.zeros(3)})
-        3
-    """
-    return len(tree.flatten(inputs)[0])
-
-
-def rows_at(inputs: Any, rows: Any) -> Any:
-    """Return some of the rows.
-
-    Example:
-        >>> rows_at({"a": torch.arange(4)}, [0, 2])
-        {'a': tensor([0, 2])}
-    """
-    return tree.map_structure(lambda one: one[rows], inputs)
-
-
-def batches(rows: int, size: int = ROWS) -> Iterator[slice]:
-    """Return slices that cover so many rows.
-
-    Example:
-        >>> [(one.start, one.stop) for one in batches(5, 2)]
-        [(0, 2), (2, 4), (4, 5)]
-    """
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))

@@ -13,11 +13,14 @@ from uncrumple.core.text import Text
 from uncrumple.data.kinds.base import RawData
 from uncrumple.data.kinds.preparation import Preparation
 from uncrumple.data.kinds.prepare_table import TablePreparation
+from uncrumple.explain.asked import check_seed, check_whole
 from uncrumple.explain.attribution import pictures, rows, tokens
-from uncrumple.explain.attribution.asking import Network, as_tensors, batches, left_alone, rows_at, rows_in
-from uncrumple.explain.attribution.control import checked_seed, untrained
+from uncrumple.explain.attribution.asking import Network
 from uncrumple.explain.attribution.maps import Attribution
 from uncrumple.explain.attribution.methods import checked
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.rows import as_tensors, batches, rows_at, rows_in
+from uncrumple.explain.untrained import untrained_copy
 from uncrumple.layers.base import Layer
 
 KINDS = ("images", "text", "rows")
@@ -111,9 +114,9 @@ def attribute(
         )
     preparation = next((one for one in model.modules() if isinstance(one, Preparation)), None)
     names = tuple(class_names) or (preparation.class_names if preparation is not None else ())
-    with left_alone(model):
+    with answering(model, gradients=True):
         network = Network(model, inputs)
-        twin = untrained(model, seed).to(network.device)
+        twin = untrained_copy(model, seed).to(network.device)
         control = Network(twin, inputs)
         control.head = network.head
         scores, shares = network.answers(inputs)
@@ -301,15 +304,8 @@ def _check(model: Any, steps: Any, window: Any, kind: Any, seed: Any) -> None:
     for name, value, least in (("steps", steps, 2), ("window", window, 1)):
         if name == "window" and value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(
-                explain(
-                    f"attribute got {name}={value!r}.",
-                    f"Expected a whole number of at least {least}.",
-                    f"{name}={32 if name == 'steps' else 4}",
-                )
-            )
-    checked_seed("attribute", seed)
+        check_whole("attribute", name, value, least, f"{name}={32 if name == 'steps' else 4}")
+    check_seed("attribute", seed)
     if kind is not None and kind not in KINDS:
         raise ValueError(unknown_name("kind", str(kind), KINDS))
 

@@ -15,7 +15,8 @@ import torch
 from torch.nn import functional
 
 from uncrumple.core.errors import explain, unknown_name
-from uncrumple.explain.attribution.asking import Network, batches, rows_at
+from uncrumple.explain.attribution.asking import Network
+from uncrumple.explain.rows import batches, rows_at
 
 WORDS = {
     "integrated_gradients": "integrated gradients",

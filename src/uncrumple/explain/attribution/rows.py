@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncrumple.explain.attribution.asking import Network, rows_at
+from uncrumple.explain.attribution.asking import Network
 from uncrumple.explain.attribution.control import in_percent
 from uncrumple.explain.attribution.maps import Attribution
 from uncrumple.explain.attribution.methods import WORDS, Field, integrated_gradients, occlusion, saliency
-from uncrumple.explain.attribution.style import BLUE, FAINT, RED, headed, number, styled
+from uncrumple.explain.attribution.style import headed, number, styled
+from uncrumple.explain.rows import rows_at
+from uncrumple.explain.style import BLUE, FAINT, RED
 
 _SHOWN, _BARS = 3, 12
 

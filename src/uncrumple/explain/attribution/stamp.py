@@ -13,11 +13,15 @@ from uncrumple.core.errors import explain
 from uncrumple.data.checks.report import Finding
 from uncrumple.data.kinds.base import RawData
 from uncrumple.data.kinds.preparation import Preparation
-from uncrumple.explain.attribution.asking import Network, as_tensors, left_alone
-from uncrumple.explain.attribution.control import checked_seed, untrained
+from uncrumple.explain.asked import check_seed
+from uncrumple.explain.attribution.asking import Network
 from uncrumple.explain.attribution.methods import windows
 from uncrumple.explain.attribution.pictures import _bare, _picture, channel_axis, shown_pictures
-from uncrumple.explain.attribution.style import ORANGE, Result, headed, styled
+from uncrumple.explain.attribution.style import Result, headed, styled
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.rows import as_tensors
+from uncrumple.explain.style import ORANGE
+from uncrumple.explain.untrained import untrained_copy
 from uncrumple.layers.base import Layer
 
 _SEARCHED, _MOST, _SHOWN = 48, 1000, 6
@@ -204,7 +208,7 @@ def counterfactual_stamp(
         >>> found.share, found.other, found.covered
         (1.0, 0.0, 1.0)
     """
-    checked_seed("counterfactual_stamp", seed)
+    check_seed("counterfactual_stamp", seed)
     if isinstance(x, RawData):
         class_names = class_names or x.class_names
         x = x.raw
@@ -232,7 +236,7 @@ def counterfactual_stamp(
     axis = channel_axis(inputs, not isinstance(model, Layer))
     spatial = (2, 3) if axis == 1 else (1, 2)
     height, width = (int(inputs.shape[place]) for place in spatial)
-    with left_alone(model):
+    with answering(model):
         network = Network(model, inputs)
         if not network.is_classifier:
             raise ValueError(
@@ -292,7 +296,7 @@ def counterfactual_stamp(
         after = answers(after_pictures)
         donors = inputs[draws.permutation(others)]
         other = answers(stamped(rows, cut(donors, where), where))
-        twin = Network(untrained(model, seed).to(network.device), inputs)
+        twin = Network(untrained_copy(model, seed).to(network.device), inputs)
         twin.head = network.head
         twin_wanted = int(answers(first, twin)[0])
         plain = answers(rows, twin) != twin_wanted

@@ -1,52 +1,36 @@
 """What all results of this room share: a finding as title, findings as data, a picture, a page.
 
-The colours are those of Okabe and Ito, which colour-blind readers can tell
-apart: orange is for an answer, blue against it.
+Orange is for an answer, blue against it.
 """
 
 from __future__ import annotations
 
 import base64
-import functools
-import io
 import json
 import math
 import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from uncrumple.core.errors import explain
-from uncrumple.core.files import atomic_write
 from uncrumple.data.checks.report import Finding
+from uncrumple.explain.style import (
+    plain,
+    rendered_by,
+    settings,
+    styled_by,
+    write,
+)
 
-BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
-INK, FAINT = "#222222", "#8a8a8a"
 # From against an answer over nothing to for it.
 AGAINST, FOR = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
-_STYLE: Any = {
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the picture is the same everywhere
-    "font.size": 10,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "savefig.facecolor": "white",
-    "text.color": INK,
-    "text.parse_math": False,  # a class may be called "$"
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-_Plot = TypeVar("_Plot", bound=Callable[..., Any])
+_STYLE = settings()
+styled = styled_by(_STYLE)
 
 
 class Result:
@@ -120,59 +104,15 @@ class Result:
                     f"save got the path '{path}'.", "Expected one that ends in .png, .html or .json.", "save('map.png')"
                 )
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, needed=len(content)) as file:
-            file.write(content)
-        return path
-
-
-def plain(value: Any) -> Any:
-    """Return numbers, arrays and names as JSON can hold them; NaN and infinity as None.
-
-    Example:
-        >>> plain({"a": np.array([1.0, float("nan")])})
-        {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Finding):
-        return value.to_dict()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return write(path, content)
 
 
 # --- pictures ------------------------------------------------------------------------------
 
 
-def styled(plot: _Plot) -> _Plot:
-    """Let a method draw in the house's style, without pyplot and its windows."""
-
-    @functools.wraps(plot)
-    def drawn(*args: Any, **kwargs: Any) -> Any:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        with matplotlib.rc_context(_STYLE):
-            figure = plot(*args, **kwargs)
-            FigureCanvasAgg(figure)
-            return figure
-
-    return drawn  # type: ignore[return-value]
-
-
 def to_png(figure: Any, dpi: int = 110) -> bytes:
     """Return a figure as the bytes of a PNG file."""
-    import matplotlib
-
-    content = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(content, format="png", dpi=dpi)
-    return content.getvalue()
+    return rendered_by(_STYLE, figure, "png", dpi)
 
 
 def headed(figure: Any, title: str, width: float, below: str = "") -> None:

@@ -12,8 +12,9 @@ import torch
 
 from uncrumple.core.text import Text
 from uncrumple.data.kinds.prepare_text import TextPreparation
-from uncrumple.explain.attribution.asking import Network, as_tensors, batches, rows_at, rows_in
+from uncrumple.explain.attribution.asking import Network
 from uncrumple.explain.attribution.methods import Field, integrated_gradients, saliency
+from uncrumple.explain.rows import as_tensors, batches, rows_at, rows_in
 from uncrumple.layers import Embedding, TextVectorization
 
 _UNKNOWN = "\ufffd"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from uncrumple.explain.keeping import answering
 from uncrumple.explain.pictures.choosing import one_sample, parts_that
 from uncrumple.explain.pictures.picture import Picture, plain, refuse
-from uncrumple.explain.uncrumpling.inside import Part, call, untouched
+from uncrumple.explain.uncrumpling.inside import Part, call
 from uncrumple.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def attention_maps(
     parts = parts_that(model, _is_attention, layer, owner, "attention layer", "MultiHeadAttention(2, 16)")
     sample = one_sample(model, x, owner)
     scores: dict[str, np.ndarray] = {}
-    with untouched(model), torch.no_grad(), _asking(parts, scores):
+    with answering(model), torch.no_grad(), _asking(parts, scores):
         call(model, sample)
     if not scores:
         raise refuse(

@@ -10,6 +10,7 @@ import torch
 
 from uncrumple.core.errors import unknown_name
 from uncrumple.data.kinds.prepare_text import TextPreparation
+from uncrumple.explain.asked import check_whole
 from uncrumple.explain.pictures.choosing import parts_that
 from uncrumple.explain.pictures.picture import Picture, plain, refuse
 from uncrumple.explain.uncrumpling.projection import project
@@ -150,8 +151,7 @@ def embedding_neighbours(
         [('dog', 0.99), ('car', 0.0)]
     """
     owner = "embedding_neighbours"
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise refuse(owner, f"most={most!r}", "Expected a whole number of at least 1.", "most=8")
+    check_whole(owner, "most", most, 1, "most=8")
     part = parts_that(model, lambda one: _table_of(one) is not None, layer, owner, "embedding", "Embedding(1000, 64)")[
         0
     ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from uncrumple.explain.keeping import answering
 from uncrumple.explain.pictures.choosing import one_sample, parts_that
 from uncrumple.explain.pictures.picture import Picture, plain, refuse
-from uncrumple.explain.uncrumpling.inside import call, untouched
+from uncrumple.explain.uncrumpling.inside import call
 from uncrumple.layers.recurrent.gru import GRUCell
 from uncrumple.layers.recurrent.lstm import LSTMCell
 from uncrumple.layers.recurrent.rnn import RNN
@@ -132,7 +133,7 @@ def gate_activity(
             given.append((first.detach().clone(), getattr(first, "_keras_mask", None) if mask is None else mask,
                           args[1] if len(args) > 1 else kwargs.get("initial_state", kwargs.get("hx"))))  # fmt: skip
 
-    with untouched(model), torch.no_grad():
+    with answering(model), torch.no_grad():
         handle = part.module.register_forward_pre_hook(before, with_kwargs=True)
         try:
             call(model, sample)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.keeping import answering
 from uncrumple.explain.pictures.choosing import channels_first, one_sample, rank_of
 from uncrumple.explain.pictures.picture import Picture, plain, refuse
-from uncrumple.explain.uncrumpling.inside import call, chosen_parts, untouched, watching
+from uncrumple.explain.uncrumpling.inside import call, chosen_parts, watching
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,8 +131,7 @@ def feature_maps(model: Any, image: Any, layer: Any = None, *, most: int = 8) ->
         >>> feature_maps(model, np.eye(8)[..., None]).layers[0].maps.shape
         (4, 6, 6)
     """
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise refuse("feature_maps", f"most={most!r}", "Expected a whole number of at least 1.", "most=8")
+    check_whole("feature_maps", "most", most, 1, "most=8")
     sample = one_sample(model, image, "feature_maps", rank_of(model) or 4)
     parts = chosen_parts(model, layer, "feature_maps")
     modules = {part.name: part.module for part in parts}
@@ -143,7 +144,7 @@ def feature_maps(model: Any, image: Any, layer: Any = None, *, most: int = 8) ->
             maps = output[0] if channels_first(modules[name]) else output[0].movedim(-1, 0)
             found.append(MapsOf(name, maps.float().cpu().numpy().copy()))
 
-    with untouched(model), torch.no_grad(), watching(parts, seen):
+    with answering(model), torch.no_grad(), watching(parts, seen):
         call(model, sample)
     if not found:
         raise refuse(

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from uncrumple.core.errors import explain
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.keeping import answering
 from uncrumple.explain.pictures.choosing import channels_first, input_shape_of
 from uncrumple.explain.pictures.picture import Picture, plain, refuse
 from uncrumple.explain.uncrumpling.inside import (
@@ -19,7 +21,6 @@ from uncrumple.explain.uncrumpling.inside import (
     chosen_parts,
     device_of,
     first_tensor,
-    untouched,
 )
 from uncrumple.layers.embedding import Embedding
 
@@ -193,8 +194,7 @@ def maximal_input(
         raise refuse(
             owner, f"value_range={value_range}", "Expected the smaller number first.", "value_range=(0.0, 1.0)"
         )
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise refuse(owner, f"steps={steps!r}", "Expected a whole number of at least 1.", "steps=150")
+    check_whole(owner, "steps", steps, 1, "steps=150")
     for name, value in (("rate", rate), ("decay", decay), ("smooth", smooth)):
         if value < 0 or (name == "rate" and value == 0):
             raise refuse(owner, f"{name}={value!r}", "Expected a positive number.", f"{name}=0.05")
@@ -211,7 +211,7 @@ def maximal_input(
         )  # fmt: skip
     size = tuple(int(number) for number in size if number is not None)
     units = [unit] if isinstance(unit, (int, np.integer)) else list(unit)
-    with untouched(model):
+    with answering(model, gradients=True):
         source = torch.Generator().manual_seed(seed)
         device = device_of(model)
         part = _part(model, layer, torch.zeros(2, *size, device=device))

@@ -10,10 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from uncrumple.core.errors import explain, unknown_name
-from uncrumple.core.files import atomic_write
+from uncrumple.explain import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,9 +71,9 @@ class Picture:
         """
         import matplotlib
 
-        from uncrumple.explain.pictures.style import style
+        from uncrumple.explain.pictures.style import style as themed
 
-        with matplotlib.rc_context(style(theme)):
+        with matplotlib.rc_context(themed(theme)):
             return self._draw(theme)
 
     def to_png(self, theme: str = "light", dpi: int = 110) -> bytes:
@@ -112,11 +110,7 @@ class Picture:
         if content is None:
             known = [*_IMAGES, *self._other_files]
             raise ValueError(unknown_name("kind of file", place.suffix or str(path), known))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        data = content.encode() if isinstance(content, str) else content
-        with atomic_write(place, needed=len(data)) as file:
-            file.write(data)
-        return place
+        return style.write(place, content)
 
     def _content(self, suffix: str, theme: str, dpi: int) -> bytes | str | None:
         if suffix in _IMAGES:
@@ -150,24 +144,8 @@ class Picture:
 
 
 def plain(value: Any) -> Any:
-    """Return arrays and numbers as JSON can hold them; what is not finite becomes None.
-
-    Example:
-        >>> plain({"a": np.array([1.0, np.nan])})
-        {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        # Six digits are more than any picture shows, and make short files.
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value
+    """Return arrays and numbers as JSON can hold them, with six digits: more than any picture shows, in short files."""
+    return style.plain(value, digits=6)
 
 
 def refuse(owner: str, came: str, expected: str, fix: str) -> ValueError:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from uncrumple.core.errors import unknown_name
+from uncrumple.explain.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, YELLOW, rendered_by, settings
 
 # Okabe and Ito's colours; from the eighth class on those that Paul Tol calls muted.
-_FEW = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
+_FEW = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW)
 _FEW_ON_DARK = ("#3D9BE0", "#E69F00", "#1DB892", "#E8743B", "#D98BB6", "#8CCBF2", "#F0E442")
 _MANY = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#BBBBBB")
 _MANY_ON_DARK = (
@@ -93,31 +92,21 @@ def class_colours(count: int, theme: str = "light") -> list[str]:
 def style(theme: str = "light") -> Any:
     """Return matplotlib's settings for a theme."""
     colours = theme_of(theme)
-    return {
-        "axes.edgecolor": colours["faint"],
-        "axes.facecolor": colours["paper"],
-        "axes.labelcolor": colours["ink"],
-        "axes.labelsize": 9,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlecolor": colours["ink"],
-        "axes.titlelocation": "left",
-        "axes.titlesize": 10,
-        "figure.facecolor": colours["paper"],
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the picture is the same everywhere
-        "font.size": 10,
-        "grid.color": colours["line"],
-        "legend.frameon": False,
-        "savefig.facecolor": colours["paper"],
-        "svg.fonttype": "path",
-        "svg.hashsalt": "uncrumple",
-        "text.color": colours["ink"],
-        "text.parse_math": False,  # a class may be called "$"
-        "xtick.color": colours["soft"],
-        "xtick.labelsize": 8,
-        "ytick.color": colours["soft"],
-        "ytick.labelsize": 8,
-    }
+    return settings(
+        colours["paper"],
+        colours["ink"],
+        colours["faint"],
+        colours["line"],
+        axes_facecolor=colours["paper"],
+        axes_labelsize=9,
+        axes_titlecolor=colours["ink"],
+        axes_titlesize=10,
+        svg_fonttype="path",
+        xtick_color=colours["soft"],
+        xtick_labelsize=8,
+        ytick_color=colours["soft"],
+        ytick_labelsize=8,
+    )
 
 
 def new_figure(width: float, height: float, title: str, theme: str, note: str = "") -> Figure:
@@ -144,12 +133,7 @@ def rendered(figure: Figure, kind: str = "png", dpi: int = 130, theme: str = "li
         >>> rendered(new_figure(2, 2, "A finding", "light"))[1:4]
         b'PNG'
     """
-    content = io.BytesIO()
-    # Without a date the same picture is the same file.
-    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
-    with matplotlib.rc_context(style(theme)):
-        figure.savefig(content, format=kind, dpi=dpi, metadata=metadata)
-    return content.getvalue()
+    return rendered_by(style(theme), figure, kind, dpi)
 
 
 def scale_bar(figure: Figure, image: Any, axes: Any, label: str, shrink: float = 0.8) -> Any:

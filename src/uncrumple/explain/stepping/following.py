@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from uncrumple.explain.keeping import same_start
 from uncrumple.explain.stepping.chain import Chain, chain_to, factors_of, weight_derivative
 from uncrumple.explain.stepping.costs import loss_of_samples, passed
 from uncrumple.explain.stepping.result import FollowedWeight
 from uncrumple.explain.stepping.updates import Before, update_lines
 from uncrumple.explain.stepping.witness import witness
 from uncrumple.explain.tracing.arithmetic import Line, full
-from uncrumple.explain.tracing.untouched import same_start
 from uncrumple.explain.tracing.watch import Call
 from uncrumple.explain.tracing.words import place, sum_of_products
 

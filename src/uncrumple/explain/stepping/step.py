@@ -8,13 +8,13 @@ import torch
 
 from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.errors import explain
+from uncrumple.explain.keeping import same_start, untouched
 from uncrumple.explain.stepping.costs import cost_line, loss_of_samples, passed
 from uncrumple.explain.stepping.following import Following
 from uncrumple.explain.stepping.naming import chosen_weight, weights_by_name
 from uncrumple.explain.stepping.result import Step, SteppedLayer, SteppedWeight
 from uncrumple.explain.stepping.updates import before_step, used_gradients
 from uncrumple.explain.tracing.trace import check_whole, kind_of
-from uncrumple.explain.tracing.untouched import same_start, untouched
 from uncrumple.explain.tracing.watch import Call, batch_for, build, by_hand, watched
 from uncrumple.models.model import Model
 from uncrumple.training.loop import Steps

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from uncrumple.core import tree
-from uncrumple.explain.tracing.untouched import same_start, untouched
+from uncrumple.explain.keeping import same_start, untouched
 from uncrumple.explain.tracing.words import number
 from uncrumple.layers.base import Layer
 

@@ -13,10 +13,10 @@ import torch
 from uncrumple import layers as L
 from uncrumple.core.arguments import takes_no_other, unknown_of
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.explain.keeping import untouched
 from uncrumple.explain.tracing.arithmetic import Asked, Line, greatest_place, worked_out
 from uncrumple.explain.tracing.axes import Axes, axes_of
 from uncrumple.explain.tracing.parameters import parameters_in_words
-from uncrumple.explain.tracing.untouched import untouched
 from uncrumple.explain.tracing.watch import Call, batch_for, build, by_hand, watched
 from uncrumple.explain.tracing.words import (
     counted,

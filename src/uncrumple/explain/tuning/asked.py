@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from uncrumple.core.errors import explain
+from uncrumple.explain.asked import check_whole
 
 
 def check_arguments(build: Any, trials: Any, seconds: Any, epochs: Any, patience: Any, batch_size: Any, validation: Any,
@@ -25,10 +26,7 @@ def check_arguments(build: Any, trials: Any, seconds: Any, epochs: Any, patience
     for name, value in whole.items():
         if name == "patience" and value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(
-                explain(f"tune got {name}={value!r}.", "Expected a whole number of at least 1.", f"{name}=5")
-            )
+        check_whole("tune", name, value, 1, f"{name}=5")
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0):
         raise ValueError(
             explain(f"tune got seconds={seconds!r}.", "Expected a number above 0, or None.", "seconds=600")

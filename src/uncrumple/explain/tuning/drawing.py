@@ -5,24 +5,33 @@ The colours are those of Okabe and Ito, which colour-blind readers can tell apar
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 import os
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uncrumple.core.errors import explain
-from uncrumple.core.files import atomic_write
+from uncrumple.explain.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    rendered_by,
+    settings,
+    styled_by,
+    write,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, GRID = "#222222", "#8a8a8a", "#e4e4e4"
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 _FORMATS = ("png", "svg", "pdf")
 
 
@@ -44,47 +53,8 @@ LINES = (
     Line(INK, "-", "X"),
     Line(FAINT, (0, (5, 2)), "*"),
 )
-_STYLE: Any = {
-    "axes.edgecolor": FAINT,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "normal",
-    "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the picture is the same everywhere
-    "font.size": 10.5,
-    "grid.color": GRID,
-    "legend.frameon": False,
-    "savefig.facecolor": "white",
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-
-_Plot = TypeVar("_Plot", bound=Callable[..., Any])
-
-
-def styled(plot: _Plot) -> _Plot:
-    """Draw in the style of the house, on a figure that no window knows of."""
-
-    @functools.wraps(plot)
-    def drawn(*args: Any, **kwargs: Any) -> Any:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        with matplotlib.rc_context(_STYLE):
-            figure = plot(*args, **kwargs)
-            if isinstance(figure, Figure):
-                FigureCanvasAgg(figure)
-            return figure
-
-    return drawn  # type: ignore[return-value]
+_STYLE = settings(axes_grid=True, axes_axisbelow=True, axes_titlesize=11, axes_titleweight="normal", font_size=10.5)
+styled = styled_by(_STYLE)
 
 
 def heading(figure: Figure, finding: str, below: str = "") -> None:
@@ -120,15 +90,15 @@ def log_scale(axes: Axes, which: str) -> None:
     decades = np.log10(high / low) if low > 0 else 9.0
     subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: as_tick(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def plain(value: float) -> str:
+def as_tick(value: float) -> str:
     """Return a tick's number as people write it.
 
     Example:
-        >>> plain(1e-7), plain(0.001), plain(2000.0)
+        >>> as_tick(1e-7), as_tick(0.001), as_tick(2000.0)
         ('1e-7', '0.001', '2,000')
     """
     if value and abs(value) < 1e-4:
@@ -139,26 +109,7 @@ def plain(value: float) -> str:
 
 def to_png(figure: Figure, dpi: int = 110) -> bytes:
     """Return a figure as the bytes of a PNG file."""
-    return _rendered(figure, "png", dpi)
-
-
-def _rendered(figure: Figure, kind: str, dpi: int = 110) -> bytes:
-    import matplotlib
-
-    content = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(content, format=kind, dpi=dpi)
-    return content.getvalue()
-
-
-def write(path: str | os.PathLike[str], content: bytes | str) -> Path:
-    """Write a file whole or not at all; its folder is made if it is missing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
-    with atomic_write(path, needed=len(data)) as file:
-        file.write(data)
-    return path
+    return rendered_by(_STYLE, figure, "png", dpi)
 
 
 class Drawn:
@@ -218,22 +169,4 @@ class Drawn:
             from uncrumple.explain.tuning.page import still_page
 
             return still_page(self)
-        return _rendered(self.plot(), ending)
-
-
-def finite_or_none(values: Any) -> Any:
-    """Return numbers as JSON knows them: what is not finite becomes None.
-
-    Example:
-        >>> finite_or_none([1.0, float("nan")])
-        [1.0, None]
-    """
-    if isinstance(values, dict):
-        return {str(key): finite_or_none(value) for key, value in values.items()}
-    if hasattr(values, "tolist"):
-        values = values.tolist()
-    if isinstance(values, (list, tuple)):
-        return [finite_or_none(value) for value in values]
-    if isinstance(values, float) and not (-float("inf") < values < float("inf")):
-        return None
-    return values
+        return rendered_by(_STYLE, self.plot(), ending)

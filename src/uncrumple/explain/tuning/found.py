@@ -9,18 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from uncrumple.explain.tuning.drawing import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    RED,
-    Drawn,
-    finite_or_none,
-    heading,
-    log_scale,
-    styled,
-)
+from uncrumple.explain.style import BLUE, FAINT, GREEN, INK, RED, plain
+from uncrumple.explain.tuning.drawing import Drawn, heading, log_scale, styled
 from uncrumple.explain.tuning.words import listed, number, plural, table
 
 
@@ -172,7 +162,7 @@ class Tuned(Drawn):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return finite_or_none(
+        return plain(
             {
                 "verdict": self.verdict(),
                 "best": {name: _plain(value) for name, value in self.best.items()},

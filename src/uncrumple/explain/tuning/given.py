@@ -144,3 +144,21 @@ def _labels_or_count(y: Any, count: int) -> Any:
     if not whole or len(kinds) > 100 or counts.min() < 3:
         return count
     return answers.astype(np.int64)
+
+
+def prepared(model: Any, batches: Batches, owner: str) -> Batches:
+    """Build a model for its data and check both, before its state is noted; return the batches on its device.
+
+    Weights that are made here are those that `fit` would have made.
+    """
+    if not hasattr(model, "_require_compiled"):
+        raise TypeError(
+            explain(
+                f"{owner} got a {type(model).__name__}.",
+                "Expected a compiled model.",
+                "model = uncrumple.Sequential([uncrumple.from_torch(module)]); model.compile(...), for a torch module",
+            )
+        )
+    model._require_compiled(owner)
+    model._prepare(batches, learn=False)
+    return batches

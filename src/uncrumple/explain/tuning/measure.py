@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,18 +14,6 @@ from uncrumple.core.errors import explain
 from uncrumple.layers.modes import told
 from uncrumple.models.cloning import clone_model
 from uncrumple.models.model import Model
-
-
-@contextlib.contextmanager
-def random_numbers_left_alone() -> Iterator[None]:
-    """Put the common sources of random numbers back after the block."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])
-        random.setstate(states[2])
 
 
 def maker(build: Any, owner: str) -> Callable[[], Any]:

@@ -18,6 +18,7 @@ from uncrumple.callbacks.progress import Progbar
 from uncrumple.callbacks.screen import message
 from uncrumple.core.errors import explain
 from uncrumple.core.seeds import set_random_seed
+from uncrumple.explain.keeping import same_randomness
 from uncrumple.explain.tuning import space as spaces
 from uncrumple.explain.tuning.asked import check_arguments
 from uncrumple.explain.tuning.found import TrialRow, Tuned
@@ -26,7 +27,6 @@ from uncrumple.explain.tuning.measure import (
     compiled,
     more_is_better,
     penalty,
-    random_numbers_left_alone,
     resampled_interval,
     scores,
 )
@@ -125,7 +125,7 @@ def tune(
         "epochs": epochs, "patience": patience, "batch_size": batch_size, "metric": metric, "prune": prune,
         "validation": validation, "fresh": fresh, "seed": seed,
     }  # fmt: skip
-    with random_numbers_left_alone(), _quiet(optuna):
+    with same_randomness(), _quiet(optuna):
         study = study_in(optuna, file, about, prune, epochs)
         ended = _search(optuna, study, job, trials, seconds, verbose)
         return _conclude(optuna, study, job, retrain, ended)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from uncrumple.callbacks.callback import Callback, Logs
 from uncrumple.core.errors import explain
+from uncrumple.explain.asked import check_whole
 from uncrumple.explain.uncrumpling.making import Looker, name_of
 from uncrumple.explain.uncrumpling.probe_set import probe_set
 from uncrumple.explain.uncrumpling.view import Frame, Uncrumpled, aligned
@@ -36,6 +35,7 @@ class UncrumpleView(Callback):
         view: The `Uncrumpled` of what was recorded so far: `.save("training.html")`, `.save("training.gif")`.
 
     Example:
+        >>> import numpy as np
         >>> from uncrumple.models import Sequential
         >>> from uncrumple.layers import Dense, Input
         >>> x = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
@@ -66,14 +66,7 @@ class UncrumpleView(Callback):
         for name, value, least in (("every", every, 1), ("every_steps", every_steps, 1), ("most", most, 4)):
             if name == "every_steps" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(
-                    explain(
-                        f"UncrumpleView got {name}={value!r}.",
-                        f"Expected a whole number of at least {least}.",
-                        f"{name}={max(least, 10 if name != 'every' else 1)}",
-                    )
-                )
+            check_whole("UncrumpleView", name, value, least, f"{name}={max(least, 10 if name != 'every' else 1)}")
         self.every, self.every_steps, self.most = int(every), every_steps, int(most)
         self.probe = probe_set(data, points, task, class_names, seed, owner="UncrumpleView")
         self.layers, self.exact = layers, exact

@@ -7,7 +7,6 @@ was made: of layers, as a class, loaded from a file, or of a torch module.
 from __future__ import annotations
 
 import contextlib
-import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,75 +17,20 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.rows import rows_at, rows_in
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import InputLayer
-from uncrumple.layers.modes import calls as underway
 from uncrumple.layers.wrappers import TorchModuleWrapper
 from uncrumple.models.model import Model
 
-# Non-trainable tensors up to this many numbers are copied before a run, in case a layer writes into them.
-_MOST_KEPT = 1 << 20
 # Numbers that all watched layers may give at a time.
 _MOST_AT_ONCE = 1 << 25
-
-
-@contextlib.contextmanager
-def untouched(model: Any) -> Iterator[None]:
-    """Run a model within this block in inference, and leave it and all random numbers as they were, whatever happens.
-
-    Example:
-        >>> from uncrumple.layers import Dropout
-        >>> layer = Dropout(0.5).train()
-        >>> with untouched(layer):
-        ...     layer.training
-        False
-        >>> layer.training
-        True
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    kept = []
-    for value in {id(one): one for one in _state_of(model)}.values():
-        if not value.requires_grad and value.numel() <= _MOST_KEPT and not value.is_meta:
-            kept.append((value, value._version, value.detach().clone()))
-    drawn = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-    on_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    for module, _ in modes:
-        module.training = False
-    # Layers that change images at random wherever nobody says what a call is for are told that this is inference.
-    was_told, underway.told = underway.told, True
-    try:
-        yield
-    finally:
-        underway.told = was_told
-        for module, mode in modes:
-            module.training = mode
-        with torch.no_grad():
-            for value, version, before in kept:
-                if value._version != version:
-                    value.copy_(before)
-        random.setstate(drawn[0])
-        np.random.set_state(drawn[1])
-        torch.random.set_rng_state(drawn[2])
-        if on_devices is not None:
-            torch.cuda.set_rng_state_all(on_devices)
-
-
-def _state_of(model: Any) -> Iterator[torch.Tensor]:
-    yield from model.parameters()
-    yield from model.buffers()
-    for module in model.modules():
-        states = getattr(module, "_states", None)  # of recurrent layers that go on where they stopped
-        yield from (leaf for leaf in tree.flatten(states or []) if isinstance(leaf, torch.Tensor))
 
 
 def device_of(model: Any) -> torch.device:
     """Return where the model's weights are."""
     return next((weight.device for weight in model.parameters()), torch.get_default_device())
-
-
-def rows_of(x: Any) -> int:
-    """Return the number of samples of tensors in any structure."""
-    return int(tree.flatten(x)[0].shape[0])
 
 
 def fixed_batch(model: Any) -> int | None:
@@ -96,19 +40,14 @@ def fixed_batch(model: Any) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def take(x: Any, rows: Any) -> Any:
-    """Return some samples of tensors in any structure."""
-    return tree.map_structure(lambda leaf: leaf[rows], x)
-
-
 def call(model: Any, x: Any) -> Any:
     """Run a model on one batch: a torch module that takes several inputs gets them one by one.
 
     For a model of a fixed batch size the batch is filled up with its first sample.
     """
     size = fixed_batch(model)
-    if size is not None and rows_of(x) < size:
-        missing = torch.zeros(size - rows_of(x), dtype=torch.int64)
+    if size is not None and rows_in(x) < size:
+        missing = torch.zeros(size - rows_in(x), dtype=torch.int64)
         x = tree.map_structure(lambda leaf: torch.cat([leaf, leaf[missing.to(leaf.device)]]), x)
     if isinstance(x, (list, tuple)) and not isinstance(model, Layer):
         return model(*x)
@@ -279,7 +218,7 @@ def calls_of(model: Any, x: Any, parts: Sequence[Part], keep_all: bool = False) 
     """
     found: list[Call] = []
     kinds = {part.name: part.kind for part in parts}
-    samples = max(rows_of(x), fixed_batch(model) or 0)
+    samples = max(rows_in(x), fixed_batch(model) or 0)
 
     def seen(name: str, number: int, inputs: Any, output: torch.Tensor) -> None:
         if not output.ndim or output.shape[0] != samples:
@@ -289,7 +228,7 @@ def calls_of(model: Any, x: Any, parts: Sequence[Part], keep_all: bool = False) 
         shown = name if number == 1 else f"{name} (call {number})"
         found.append(Call(shown, kinds[name], tuple(output.shape[1:]), name, number))
 
-    with untouched(model), torch.no_grad(), watching(parts, seen):
+    with answering(model), torch.no_grad(), watching(parts, seen):
         call(model, x)
     return found
 
@@ -354,7 +293,7 @@ def features_of(
     wanted = {(one.part, one.number): one for one in calls}
     names = {one.part for one in calls}
     collected: dict[str, list[torch.Tensor]] = {one.name: [] for one in calls}
-    rows, samples = rows_of(x), 0
+    rows, samples = rows_in(x), 0
     fixed = fixed_batch(model)
 
     def seen(name: str, number: int, _: Any, output: torch.Tensor) -> None:
@@ -366,10 +305,10 @@ def features_of(
             collected[one.name].append(sketches(one.name, values).cpu().clone())
 
     at_once = fixed or max(16, min(1024, _MOST_AT_ONCE // max(1, sum(one.width for one in calls))))
-    with untouched(model), torch.no_grad():
+    with answering(model), torch.no_grad():
         for start in range(0, rows, at_once):
-            batch = take(x, slice(start, min(start + at_once, rows)))
-            samples = rows_of(batch)
+            batch = rows_at(x, slice(start, min(start + at_once, rows)))
+            samples = rows_in(batch)
             with watching([part for part in parts if part.name in names], seen):
                 call(model, batch)
     return {name: torch.cat(values) for name, values in collected.items() if values}

@@ -10,6 +10,7 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
+from uncrumple.explain.rows import rows_at, rows_in
 from uncrumple.explain.uncrumpling import words
 from uncrumple.explain.uncrumpling.inside import (
     Call,
@@ -19,14 +20,12 @@ from uncrumple.explain.uncrumpling.inside import (
     device_of,
     features_of,
     fixed_batch,
-    rows_of,
-    take,
 )
 from uncrumple.explain.uncrumpling.probe import Score, class_score, folds_of, value_score
 from uncrumple.explain.uncrumpling.probe_set import ProbeSet, flat_inputs, probe_set
 from uncrumple.explain.uncrumpling.projection import Projection, project
-from uncrumple.explain.uncrumpling.untrained import untrained_copy
 from uncrumple.explain.uncrumpling.view import Frame, LayerView, Uncrumpled, aligned
+from uncrumple.explain.untrained import untrained_copy
 from uncrumple.layers.embedding import Embedding
 
 # More panels than this are too small to be read.
@@ -122,7 +121,7 @@ class Looker:
         device = device_of(model)
         self.x = tree.map_structure(lambda leaf: leaf.to(device), probe.x)
         self.parts = chosen_parts(model, layers, "uncrumple")
-        few = take(self.x, slice(0, min(fixed_batch(model) or 16, rows_of(self.x))))
+        few = rows_at(self.x, slice(0, min(fixed_batch(model) or 16, rows_in(self.x))))
         calls = calls_of(model, few, self.parts, keep_all=layers is not None)
         if not calls:
             raise ValueError(

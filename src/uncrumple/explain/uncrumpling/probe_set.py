@@ -14,7 +14,9 @@ from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.text import Text
 from uncrumple.data.convert import to_tensors
 from uncrumple.data.kinds.base import RawData
-from uncrumple.explain.uncrumpling.inside import is_mapping_of_parts, rows_of, take
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.rows import rows_at, rows_in
+from uncrumple.explain.uncrumpling.inside import is_mapping_of_parts
 
 # Whole numbers of up to this many kinds, each in several rows, are taken for classes.
 _MOST_CLASSES = 100
@@ -72,10 +74,7 @@ def probe_set(
         seed: Of the choice.
         owner: Who asks, for messages.
     """
-    if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or points < 10:
-        raise ValueError(
-            explain(f"{owner} got points={points!r}.", "Expected a whole number of at least 10.", "points=400")
-        )
+    check_whole(owner, "points", points, 10, "points=400")
     if task not in (None, "classification", "regression"):
         raise ValueError(unknown_name("task", str(task), ("classification", "regression")))
     x, y, names, where, found_task = _unpacked(data, owner)
@@ -84,11 +83,11 @@ def probe_set(
     x = to_tensors(x, "x", text=True)
     if isinstance(x, tuple):
         x = list(x)
-    rows = rows_of(x)
+    rows = rows_in(x)
     labels, values, names, last_step = _answers(y, rows, task, names, owner)
     chosen = _chosen(rows, int(points), labels, seed)
     return ProbeSet(
-        take(x, torch.from_numpy(chosen)),
+        rows_at(x, torch.from_numpy(chosen)),
         None if labels is None else labels[chosen],
         None if values is None else values[chosen],
         names,

@@ -11,11 +11,13 @@ import numpy as np
 
 from uncrumple.core.errors import explain
 from uncrumple.core.seeds import set_random_seed
-from uncrumple.explain.overfitting import _check_counts
-from uncrumple.explain.overfitting_ways import NotPossible, resized
-from uncrumple.explain.tuning.drawing import INK, Drawn, finite_or_none, heading, styled
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.keeping import same_randomness
+from uncrumple.explain.overfitting.ways import NotPossible, resized
+from uncrumple.explain.style import INK, plain
+from uncrumple.explain.tuning.drawing import Drawn, heading, styled
 from uncrumple.explain.tuning.given import rows_of
-from uncrumple.explain.tuning.measure import compiled, first_metric, maker, random_numbers_left_alone, scores
+from uncrumple.explain.tuning.measure import compiled, first_metric, maker, scores
 from uncrumple.explain.tuning.words import number, table
 from uncrumple.models.model import Model
 from uncrumple.training.many import fit_many
@@ -106,7 +108,7 @@ class Capacity(Drawn):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return finite_or_none(
+        return plain(
             {
                 "verdict": self.verdict(),
                 "findings": self.findings(),
@@ -196,7 +198,8 @@ def capacity_and_data(
         ((2, 2, 2), 'wrong answers')
     """
     owner = "capacity_and_data"
-    _check_counts(owner, epochs=(epochs, 1), divisions=(divisions, 2), batch_size=(batch_size, 1))
+    for name, value, least in (("epochs", epochs, 1), ("divisions", divisions, 2), ("batch_size", batch_size, 1)):
+        check_whole(owner, name, value, least, f"{name}={max(least, 5)}")
     rows = rows_of(data, owner)
     shown = tuple(sorted(_checked(owner, "widths", widths)))
     of_size = "width"
@@ -226,7 +229,7 @@ def capacity_and_data(
             fix = "model.compile(...); return model, as the last lines of build(width)"
             return compiled(build(width), owner, fix)
 
-    with random_numbers_left_alone():
+    with same_randomness():
         parts = [rows.divide(0.0, 0.25, seed + place) for place in range(divisions)]
         most = len(parts[0].train)
         chosen = _checked(owner, "sizes", (most // 20, most // 5, most) if sizes is None else sizes)

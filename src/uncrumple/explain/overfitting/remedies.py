@@ -13,15 +13,17 @@ from uncrumple.callbacks import Callback
 from uncrumple.callbacks.early_stopping import EarlyStopping
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.core.seeds import set_random_seed
-from uncrumple.explain.overfitting_ways import WAYS, NotPossible, Setting, Way, is_pictures
-from uncrumple.explain.tuning.drawing import BLUE, FAINT, RED, Drawn, finite_or_none, heading, log_scale, styled
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.keeping import same_randomness
+from uncrumple.explain.overfitting.ways import WAYS, NotPossible, Setting, Way, is_pictures
+from uncrumple.explain.style import BLUE, FAINT, RED, plain
+from uncrumple.explain.tuning.drawing import Drawn, heading, log_scale, styled
 from uncrumple.explain.tuning.given import rows_of
 from uncrumple.explain.tuning.measure import (
     compiled,
     first_metric,
     maker,
     penalty,
-    random_numbers_left_alone,
     scores,
 )
 from uncrumple.explain.tuning.statistics import holm, paired_difference
@@ -168,7 +170,7 @@ class Remedies(Drawn):
             }
             for row in self.rows
         ]
-        return finite_or_none(
+        return plain(
             {
                 "verdict": self.verdict(),
                 "overfits": self.overfits,
@@ -265,13 +267,14 @@ def overfitting_remedies(
         (['as it is', 'early stopping', 'dropout'], 18)
     """
     owner = "overfitting_remedies"
-    _check_counts(owner, epochs=(epochs, 1), divisions=(divisions, 3), batch_size=(batch_size, 1))
+    for name, value, least in (("epochs", epochs, 1), ("divisions", divisions, 3), ("batch_size", batch_size, 1)):
+        check_whole(owner, name, value, least, f"{name}={max(least, 5)}")
     rows = rows_of(data, owner)
     make = maker(build, owner)
     chosen = _chosen(ways)
     left_out: dict[str, str] = {}
     named: dict[str, tuple[str, list[Any], list[Any]]] = {}  # what it does, models, penalties
-    with random_numbers_left_alone():
+    with same_randomness():
         parts = [rows.divide(0.2, 0.2, seed + number) for number in range(divisions)]
         sample = rows.take(parts[0].train[:64])[0]
         for name, (way, strength) in {AS_IT_IS: (None, 0.0), **chosen}.items():
@@ -482,15 +485,3 @@ def _mean(values: np.ndarray) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _check_counts(owner: str, **given: tuple[Any, int]) -> None:
-    for name, (value, least) in given.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(
-                explain(
-                    f"{owner} got {name}={value!r}.",
-                    f"Expected a whole number of at least {least}.",
-                    f"{name}={max(least, 5)}",
-                )
-            )

@@ -12,8 +12,8 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
-from uncrumple.explain import preflight_trials as trials
-from uncrumple.explain.preflight_keeping import put_back
+from uncrumple.explain.flight import trials
+from uncrumple.explain.keeping import untouched
 from uncrumple.training.diagnosis import gradients, inputs, labels, numbers, outputs, pairs, rates, units
 from uncrumple.training.diagnosis.finding import Finding
 from uncrumple.training.diagnosis.look import Look, probe_of, take_look, terms_of
@@ -180,7 +180,7 @@ def _first_steps(flight: Flight) -> list[Finding]:
     first = flight.look.data_loss
     if first is None or not math.isfinite(first):
         raise CannotRun("the loss before training is not a number")
-    with put_back(flight.model):
+    with untouched(flight.model):
         tried = trials.run(flight.model, flight.epochs(), 2 * rates.FIRST_STEPS, 0.25 * flight.left)
         found = trials.first_steps(tried, first, flight.rate)
         after = None
@@ -209,7 +209,7 @@ def _one_batch(flight: Flight) -> list[Finding]:
     wanted = (trials.LEARNED_OF_MANY if several and _has_steps(flight) else trials.LEARNED) * goal
 
     def again(rate: float | None, seconds: float) -> trials.Tried:
-        with put_back(model):
+        with untouched(model):
             return trials.run(
                 model,
                 itertools.repeat((x, y)),

@@ -10,20 +10,11 @@ import numpy as np
 
 from uncrumple.core.errors import explain
 from uncrumple.data.checks.report import Finding
-from uncrumple.explain.attribution.asking import left_alone
-from uncrumple.explain.attribution.black_box import BlackBox, black_box, taken
-from uncrumple.explain.attribution.style import (
-    BLUE,
-    FAINT,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    RED,
-    Result,
-    headed,
-    number,
-    styled,
-)
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.attribution.style import Result, headed, number, styled
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.style import BLUE, FAINT, GREEN, ORANGE, PURPLE, RED
+from uncrumple.explain.tables.black_box import BlackBox, black_box, taken
 
 _DEEPEST, _MOST_ROWS, _MOST_KINDS = 4, 5000, 30
 # From this fidelity on a tree may speak for the network.
@@ -236,10 +227,8 @@ def surrogate_tree(
         >>> found.root.said[:6], found.depth, found.fidelity > 0.98
         ('size ≤', 1, True)
     """
-    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1):
-        raise ValueError(
-            explain(f"surrogate_tree got depth={depth!r}.", "Expected a whole number of at least 1.", "depth=3")
-        )
+    if depth is not None:
+        check_whole("surrogate_tree", "depth", depth, 1, "depth=3")
     if not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
         raise ValueError(
             explain(f"surrogate_tree got held_out={held_out!r}.", "Expected 0 < held_out < 1.", "held_out=0.3")
@@ -250,7 +239,7 @@ def surrogate_tree(
         "most": most_rows,
         "seed": seed,
     }
-    with left_alone(model):
+    with answering(model):
         in_parts = hasattr(data, "peek") and hasattr(data, "train") and len(data.rows.validation)
         box = black_box("surrogate_tree", model, data, **names)
         held = box

@@ -15,7 +15,7 @@ from uncrumple.data.batches import ArrayBatches, Batches, unpack_x_y_sample_weig
 
 
 class Place:
-    """Where a model's weights are; made within `kept(model)`, moves them.
+    """Where a model's weights are; made within `on_trial(model)`, moves them.
 
     Args:
         model: The model.

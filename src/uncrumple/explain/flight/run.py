@@ -16,8 +16,8 @@ from uncrumple.data import Parts
 from uncrumple.data.batches import make_batches
 from uncrumple.data.checks.report import SEVERITIES, NotRun, Ran
 from uncrumple.explain.findings import Finding, said
-from uncrumple.explain.preflight_checks import CHECKS, CannotRun, Flight
-from uncrumple.explain.preflight_keeping import put_back
+from uncrumple.explain.flight.checks import CHECKS, CannotRun, Flight
+from uncrumple.explain.keeping import untouched
 from uncrumple.models import Model
 
 # Findings that say the same as a warning of `fit`, by words of that warning.
@@ -161,7 +161,7 @@ def preflight(model: Any, data: Any, *, batch_size: int | None = None, seconds: 
     first = Ran("model and data", time.perf_counter() - begin)
     flight = Flight(model, batches, seconds - first.seconds)
     try:
-        with put_back(model), warnings.catch_warnings():
+        with untouched(model), warnings.catch_warnings():
             warnings.simplefilter("ignore", UncrumpleWarning)
             ran, not_run = _run_checks(flight)
     finally:

@@ -13,7 +13,7 @@ import torch
 from uncrumple.core.quick_torch import without_compiler
 from uncrumple.data.batches import unpack_x_y_sample_weight
 from uncrumple.data.checks.report import figure
-from uncrumple.explain.preflight_keeping import copy_of_optimizer
+from uncrumple.explain.flight.optimizer import copy_of_optimizer
 from uncrumple.layers.modes import told
 from uncrumple.training.diagnosis import labels, numbers, rates
 from uncrumple.training.diagnosis.finding import Finding

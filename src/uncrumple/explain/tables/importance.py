@@ -12,9 +12,11 @@ from scipy.stats import rankdata
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data.checks.report import Finding
 from uncrumple.data.kinds.table import Table
-from uncrumple.explain.attribution.asking import left_alone
-from uncrumple.explain.attribution.black_box import BlackBox, black_box, shares_of, taken
-from uncrumple.explain.attribution.style import BLUE, FAINT, ORANGE, Result, headed, number, styled, table
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.attribution.style import Result, headed, number, styled, table
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.style import BLUE, FAINT, ORANGE
+from uncrumple.explain.tables.black_box import BlackBox, black_box, shares_of, taken
 
 METRICS = {"accuracy": "accuracy", "log_loss": "log loss", "mae": "mean absolute error"}
 _MOST_ROWS, _BARS = 2000, 25
@@ -254,15 +256,10 @@ def permutation_importance(
         (('used',), 0.0)
     """
     for name, value, least in (("repeats", repeats, 2), ("most_rows", most_rows, 2)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(
-                explain(
-                    f"permutation_importance got {name}={value!r}.",
-                    f"Expected a whole number of at least {least}.",
-                    f"{name}=10" if name == "repeats" else "most_rows=2000",
-                )
-            )
-    with left_alone(model):
+        check_whole(
+            "permutation_importance", name, value, least, f"{name}=10" if name == "repeats" else "most_rows=2000"
+        )
+    with answering(model):
         box = black_box(
             "permutation_importance",
             model,

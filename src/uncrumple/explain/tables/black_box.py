@@ -14,8 +14,10 @@ from uncrumple.data.convert import is_frame
 from uncrumple.data.kinds.base import RawData
 from uncrumple.data.kinds.columns import as_numbers, as_words
 from uncrumple.data.kinds.preparation import Preparation
-from uncrumple.explain.attribution.asking import Network, as_tensors
-from uncrumple.explain.attribution.control import checked_seed, untrained
+from uncrumple.explain.asked import check_seed
+from uncrumple.explain.attribution.asking import Network
+from uncrumple.explain.rows import as_tensors
+from uncrumple.explain.untrained import untrained_copy
 
 # Rows of a table that are asked about at a time.
 _ROWS = 4096
@@ -32,7 +34,7 @@ class Column:
 
 @dataclass
 class BlackBox:
-    """A model and rows to ask it about; made by `black_box`, within `left_alone`.
+    """A model and rows to ask it about; made by `black_box`, within `answering`.
 
     Args:
         raw: A dict of columns, or an array (rows, features).
@@ -98,7 +100,7 @@ class BlackBox:
         """Return the untrained network of the same architecture; None for a model that is no network."""
         if self.network is None:
             return None
-        made = untrained(self.model, seed).to(self.network.device)
+        made = untrained_copy(self.model, seed).to(self.network.device)
         network = Network(made, as_tensors(taken(self.raw, slice(0, 2))))
         network.head = self.network.head
         return made, network
@@ -175,7 +177,7 @@ def black_box(
         most: Of more rows, so many are drawn.
         seed: Of that draw.
     """
-    checked_seed(owner, seed)
+    check_seed(owner, seed)
     remarks: list[str] = []
     table: Any = None
     y: Any = None

@@ -10,10 +10,12 @@ import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data.checks.report import Finding
-from uncrumple.explain.attribution.asking import left_alone
-from uncrumple.explain.attribution.black_box import BlackBox, black_box, rows_of, taken
-from uncrumple.explain.attribution.style import BLUE, FAINT, ORANGE, Result, headed, number, styled, table
-from uncrumple.explain.counterfactual_search import TRIED, Change, Search, as_shown, plain_value
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.attribution.style import Result, headed, number, styled, table
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.style import BLUE, FAINT, ORANGE
+from uncrumple.explain.tables.black_box import BlackBox, black_box, rows_of, taken
+from uncrumple.explain.tables.search import TRIED, Change, Search, as_shown, plain_value
 
 _MOST_CHANGES, _MOST_ROWS = 4, 5000
 
@@ -229,11 +231,8 @@ def counterfactual(
         {'size': (2.0, 6.0)}
     """
     for name, value in (("most", most), ("count", count)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(
-                explain(f"counterfactual got {name}={value!r}.", "Expected a whole number of at least 1.", f"{name}=3")
-            )
-    with left_alone(model):
+        check_whole("counterfactual", name, value, 1, f"{name}=3")
+    with answering(model):
         box = black_box(
             "counterfactual",
             model,

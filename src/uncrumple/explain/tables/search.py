@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
-from uncrumple.explain.attribution.black_box import BlackBox, taken
 from uncrumple.explain.attribution.style import number
+from uncrumple.explain.tables.black_box import BlackBox, taken
 
 # Values of a column that are tried, and partial changes that are followed.
 TRIED, _BEAM = 40, 12

@@ -12,9 +12,11 @@ import numpy as np
 from uncrumple.callbacks.logs import plain_logs
 from uncrumple.core.errors import explain
 from uncrumple.core.seeds import set_random_seed
-from uncrumple.explain.tuning.drawing import BLUE, FAINT, RED, Drawn, finite_or_none, heading, log_scale, styled
-from uncrumple.explain.tuning.given import batches_of
-from uncrumple.explain.tuning.kept import kept, prepared
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.keeping import on_trial
+from uncrumple.explain.style import BLUE, FAINT, RED, plain
+from uncrumple.explain.tuning.drawing import Drawn, heading, log_scale, styled
+from uncrumple.explain.tuning.given import batches_of, prepared
 from uncrumple.explain.tuning.words import number
 from uncrumple.training.loop import as_handed
 
@@ -83,7 +85,7 @@ class RateCurve(Drawn):
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        return finite_or_none(
+        return plain(
             {
                 "rate": self.rate,
                 "valley": self.valley,
@@ -188,7 +190,7 @@ def learning_rate(
     _check(low, high, steps, seed)
     batches = prepared(model, batches_of(data, "learning_rate", batch_size), "learning_rate")
     rates = np.geomspace(low, high, int(steps))
-    with kept(model) as optimizer:
+    with on_trial(model) as optimizer:
         handles = _handles(optimizer)
         present, several = handles[0].present, len({handle.ratio for handle in handles}) > 1
         found, blew_up_at = _run(model, optimizer, batches, rates, int(seed))
@@ -201,7 +203,7 @@ def learning_rate(
                 "look at model.evaluate(x, y) and at the scale of x",
             )
         )
-    with kept(model) as optimizer:
+    with on_trial(model) as optimizer:
         still, _ = _run(model, optimizer, batches, np.full(len(found), low), int(seed))
     count = min(len(found), len(still))
     tried, found, still = rates[:count], found[:count], still[:count]
@@ -370,14 +372,9 @@ def _check(low: Any, high: Any, steps: Any, seed: Any) -> None:
                 "learning_rate(model, data, low=1e-7, high=10.0)",
             )
         )
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 20:
-        raise ValueError(
-            explain(
-                f"learning_rate got steps={steps!r}.",
-                "Expected a whole number of at least 20: each step tries one rate.",
-                "learning_rate(model, data, steps=100)",
-            )
-        )
+    check_whole(
+        "learning_rate", "steps", steps, 20, "learning_rate(model, data, steps=100)", ": each step tries one rate"
+    )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise ValueError(
             explain(

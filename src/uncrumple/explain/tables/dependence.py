@@ -10,9 +10,11 @@ import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data.checks.report import Finding
-from uncrumple.explain.attribution.asking import left_alone
-from uncrumple.explain.attribution.black_box import BlackBox, black_box, rows_of, shares_of, taken
-from uncrumple.explain.attribution.style import BLUE, FAINT, ORANGE, Result, headed, number, styled, table
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.attribution.style import Result, headed, number, styled, table
+from uncrumple.explain.keeping import answering
+from uncrumple.explain.style import BLUE, FAINT, ORANGE
+from uncrumple.explain.tables.black_box import BlackBox, black_box, rows_of, shares_of, taken
 
 _MOST_ROWS, _CURVES = 500, 60
 # Below this share of the spread of all answers, the average does not change.
@@ -227,11 +229,8 @@ def partial_dependence(
         >>> found.values.round(2).tolist(), found.mean.round(2).tolist()
         ([0.01, 0.99], [0.02, 1.98])
     """
-    if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or points < 2:
-        raise ValueError(
-            explain(f"partial_dependence got points={points!r}.", "Expected a whole number of at least 2.", "points=20")
-        )
-    with left_alone(model):
+    check_whole("partial_dependence", "points", points, 2, "points=20")
+    with answering(model):
         box = black_box(
             "partial_dependence",
             model,

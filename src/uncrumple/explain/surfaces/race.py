@@ -14,14 +14,16 @@ import torch
 from uncrumple import optimizers as optimizers_room
 from uncrumple.core.errors import explain
 from uncrumple.core.seeds import set_random_seed
-from uncrumple.explain.rates import _endless, learning_rate
-from uncrumple.explain.surface import _grid, colour_bar, contours
-from uncrumple.explain.tuning import animation
-from uncrumple.explain.tuning.drawing import LINES, Drawn, finite_or_none, heading, log_scale, styled
-from uncrumple.explain.tuning.given import batches_of
-from uncrumple.explain.tuning.kept import kept, prepared
-from uncrumple.explain.tuning.landscapes import Landscape, landscape_of, walk
-from uncrumple.explain.tuning.weights import Place, main_directions, mean_loss, some_rows
+from uncrumple.explain.asked import check_whole
+from uncrumple.explain.keeping import on_trial
+from uncrumple.explain.style import plain
+from uncrumple.explain.surfaces import animation
+from uncrumple.explain.surfaces.landscapes import Landscape, landscape_of, walk
+from uncrumple.explain.surfaces.plane import _grid, colour_bar, contours
+from uncrumple.explain.surfaces.weights import Place, main_directions, mean_loss, some_rows
+from uncrumple.explain.tuning.drawing import LINES, Drawn, heading, log_scale, styled
+from uncrumple.explain.tuning.given import batches_of, prepared
+from uncrumple.explain.tuning.rates import _endless, learning_rate
 from uncrumple.explain.tuning.words import listed, number, plural, table
 from uncrumple.models.model import Model
 from uncrumple.training.loop import as_handed
@@ -134,7 +136,7 @@ class Race(Drawn):
             {"name": one.name, "rate": one.rate, "places": one.places, "losses": one.losses, "arrived": one.arrived}
             for one in self.runners
         ]
-        return finite_or_none(
+        return plain(
             {
                 "verdict": self.verdict(),
                 "ground": self.ground,
@@ -267,10 +269,7 @@ def race_optimizers(
         >>> race["sgd"].places.shape, bool(race["sgd"].losses[0] == race["adam"].losses[0])
         ((31, 2), True)
     """
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 2:
-        raise ValueError(
-            explain(f"race_optimizers got steps={steps!r}.", "Expected a whole number of at least 2.", "steps=150")
-        )
+    check_whole("race_optimizers", "steps", steps, 2, "steps=150")
     chosen = _named(optimizers)
     if isinstance(on, Model):
         return _on_model(on, data, chosen, int(steps), batch_size, rows, seed)
@@ -452,7 +451,7 @@ def _on_model(model: Any, data: Any, entries: list[_Entry], steps: int, batch_si
                 made.learning_rate = rate
             ways.append((entry, rate, *_run(model, batches, measured, noted, seed)))
         points = np.concatenate([way[2] for way in ways])
-        with kept(model):
+        with on_trial(model):
             place = Place(model)
             center = place.flat().double().numpy()
             usable = points[np.isfinite(points).all(axis=1)]
@@ -480,7 +479,7 @@ def _on_model(model: Any, data: Any, entries: list[_Entry], steps: int, batch_si
 def _run(model: Any, batches: Any, measured: Any, noted: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Train a model with its optimizer; return its weights and its loss at the noted steps, and put it back."""
     points, losses = [], []
-    with kept(model):
+    with on_trial(model):
         set_random_seed(seed)
         source = _endless(batches)
         place = Place(model)

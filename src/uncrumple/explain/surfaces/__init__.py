@@ -1,0 +1,1 @@
+"""The loss as a landscape over the weights, and optimizers on it."""

@@ -1,0 +1,1 @@
+"""What a model of rows and columns answers by: importance, dependence, counterfactuals, surrogates."""
