@@ -10,16 +10,16 @@ from uncrumple.cli.console import download_progress, heading, lines, make_consol
 from uncrumple.cli.main import FOUND
 from uncrumple.cli.options import (
     HELP,
+    SERIOUS,
     Names,
     data_options,
+    fail_option,
     json_option,
     of_data,
     place_options,
     seed_option,
     split_options,
 )
-
-_SERIOUS = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note"), "never": ()}
 
 
 @click.command(context_settings=HELP)
@@ -29,13 +29,7 @@ _SERIOUS = {"error": ("error",), "warning": ("error", "warning"), "note": ("erro
 @seed_option
 @click.option("--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long it may take.")
 @click.option("--only", type=Names(), metavar="A,B", help="Run only these checks.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(list(_SERIOUS)),
-    default="error",
-    show_default=True,
-    help="From which severity on the exit code is 1.",
-)
+@fail_option
 @json_option
 @place_options
 def command(data: str, as_json: bool, **options: Any) -> int:
@@ -75,4 +69,4 @@ def command(data: str, as_json: bool, **options: Any) -> int:
         else:
             heading(console, "Checks")
             console.print(report)
-    return FOUND if report.worst in _SERIOUS[options["fail_on"]] else 0
+    return FOUND if report.worst in SERIOUS[options["fail_on"]] else 0

@@ -65,7 +65,7 @@ def lines(console: Console, text: Sequence[str], indent: str = "  ", style: str 
                 line, console.width, initial_indent=start, subsequent_indent=inside, break_on_hyphens=False
             )
         for part in parts:
-            console.print(Text(part, style=style))
+            console.print(Text(part if line else "", style=style))
 
 
 def table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], mark_first: bool = False) -> None:
@@ -115,6 +115,13 @@ def download_progress(console: Console) -> Any:
             console.print(f"  downloading {name} ({total / 1e6:.1f} MB)" if total else f"  downloading {name}")
 
     return show
+
+
+def worst_of(findings: Any) -> str | None:
+    """Return the greatest severity among findings; None where there are none."""
+    from uncrumple.data.checks.report import SEVERITIES
+
+    return min((one.severity for one in findings), key=SEVERITIES.index, default=None)
 
 
 def typed() -> str:

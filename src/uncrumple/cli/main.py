@@ -20,7 +20,9 @@ from uncrumple.core.errors import UncrumpleWarning, unknown_name
 # Each is a file with a `command`; the order is that of `--help`.
 _COMMANDS = {
     "check": "uncrumple.cli.check",
+    "preflight": "uncrumple.cli.preflight",
     "train": "uncrumple.cli.train",
+    "explain": "uncrumple.cli.explain",
     "compare": "uncrumple.cli.compare",
     "predict": "uncrumple.cli.predict",
     "evaluate": "uncrumple.cli.evaluate",
@@ -55,13 +57,14 @@ def cli() -> None:
     uncrumple train reviews.csv --text review --target stars
     uncrumple train play.txt --speakers            who says which line
     uncrumple train play.txt                       the next character
+    uncrumple explain runs/houses                  what its answers rest on
     uncrumple compare runs/houses runs/houses-2    which is better?
     uncrumple predict runs/houses new.csv
 
     \b
     Exit codes:
       0    done
-      1    the data has a serious fault (check; train --strict)
+      1    a serious fault was found (check, preflight; train --strict)
       2    a mistake in the command, or in what it was given
       3    a fault of uncrumple itself; UNCRUMPLE_TRACEBACK=1 shows where
       130  stopped by Ctrl-C

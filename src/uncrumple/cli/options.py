@@ -26,6 +26,9 @@ _OF_DATA = (
     "skip_damaged",
 )
 
+# From which severity on a command ends with exit code 1, by what `--fail-on` names.
+SERIOUS = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note"), "never": ()}
+
 
 class Names(click.ParamType):
     """Names with commas between them."""
@@ -100,6 +103,14 @@ seed_option = click.option(
     show_default=True,
     type=click.IntRange(0, 2**32 - 1),
     help="The same seed gives the same parts and network.",
+)
+
+fail_option = click.option(
+    "--fail-on",
+    type=click.Choice(list(SERIOUS)),
+    default="error",
+    show_default=True,
+    help="From which severity on the exit code is 1.",
 )
 
 split_options = _apply(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from uncrumple.cli.console import (
     make_console,
     only_json,
     typed,
+    worst_of,
 )
 from uncrumple.cli.main import FOUND
 from uncrumple.cli.options import (
@@ -34,6 +36,9 @@ from uncrumple.cli.options import (
     wishes,
 )
 
+# Of a large network the checks that would take longer are left out; `uncrumple preflight` takes its time.
+_PREFLIGHT_SECONDS = 10.0
+
 
 @click.command(context_settings=HELP)
 @click.argument("data", default="digits")
@@ -46,7 +51,8 @@ from uncrumple.cli.options import (
 @click.option(
     "--check-seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="For checks of the data."
 )
-@click.option("--strict", is_flag=True, help="Stop with exit code 1 if the data has a serious fault.")
+@click.option("--strict", is_flag=True, help="Stop with exit code 1 if data or network has a serious fault.")
+@click.option("--no-preflight", is_flag=True, help="Train without looking at the network first.")
 @click.option("--out", type=click.Path(), metavar="FOLDER", help="Where to write the run.  [default: runs/DATA]")
 @click.option("--name", help="Name of the run's folder.  [default: that of the data]")
 @click.option("--runs-dir", default="runs", show_default=True, help="Folder that the run's folder is made in.")
@@ -112,10 +118,21 @@ def command(data: str, as_json: bool, name: str | None, runs_dir: str, out: str 
         if not as_json:
             print(model_summary(model, min(console.width, 90)))
         recipe = experiment.recipe_for(dataset, len(prepared.parts.train)).changed(**of_training(options))
+        ready = experiment.made_ready(model, prepared, recipe)
+        before = None if options["no_preflight"] else _preflight(console, ready)
+        if before is not None and options["strict"] and worst_of(before) == "error":
+            if as_json:
+                emit({"run": None, "preflight": before.to_dict()})
+            lines(console, ["Stopped before training (--strict)."])
+            _away(folder)
+            return FOUND
 
         heading(console, "Training")
         verbose: Any = 0 if as_json else 2 if options["quiet"] else "auto"
-        trained = experiment.train(model, prepared, recipe, balanced=options["balanced"], verbose=verbose)
+        trained = experiment.train(
+            ready, prepared, recipe, balanced=options["balanced"], verbose=verbose, diagnose=True
+        )
+        trained.preflight = before
         lines(console, [f"{key}: {value}" for key, value in training_facts(trained).items()])
         write_model(folder, trained)
         shares = {"validation_share": options["validation"], "test_share": options["test"]}
@@ -170,6 +187,23 @@ def _checked(console: Any, prepared: Any, seconds: float) -> Any:
     return report
 
 
+def _preflight(console: Any, ready: Any) -> Any:
+    """Look at the network before it is trained, and print what was found: one line when all is well."""
+    with console.status("looking at the network before it is trained ..."):
+        report = ready.preflight(seconds=_PREFLIGHT_SECONDS)
+    lines(console, [report.headline()])
+    for finding in report:
+        lines(console, finding.in_words(min(console.width - 4, 100)).split("\n"), indent="    ")
+    return report
+
+
+def _away(folder: Path) -> None:
+    """Take away the folder of a run that was not made."""
+    with contextlib.suppress(OSError):
+        (folder / "plots").rmdir()
+        folder.rmdir()
+
+
 def _fitting(console: Any) -> Any:
     def say(what: str, rows: int, given: int) -> None:
         part = f" on {rows:,} of {given:,} rows" if rows < given else ""
@@ -217,6 +251,7 @@ def _say_where(console: Any, folder: Path, seconds: float) -> None:
         [str(folder / "report.json"), "every number"],
         [str(folder / "model.keras"), "uncrumple.saving.load_model(...)"],
         [f"uncrumple predict {folder}", "a few test rows; or name a file"],
+        [f"uncrumple explain {folder}", "what its answers rest on"],
     ]
     width = max(len(row[0]) for row in rows)
     lines(console, [f"{first:<{width}}   {second}" for first, second in rows])

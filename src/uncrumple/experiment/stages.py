@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,8 @@ class Trained:
         seconds: How long training took.
         recipe: How it was trained.
         stopped_early: Whether it ended before the last epoch.
+        findings: What `fit(diagnose=True)` found; None where nobody watched.
+        preflight: What was found before training; None where nobody looked.
     """
 
     model: Any
@@ -92,24 +94,66 @@ class Trained:
     seconds: float
     recipe: Recipe
     stopped_early: bool
+    findings: list[Any] | None = None
+    preflight: Any = None
 
 
-def train(model: Any, prepared: Prepared, recipe: Recipe, *, balanced: bool = False, verbose: Any = "auto") -> Trained:
-    """Train a network on the training part, watching the validation part; keep its best weights.
+@dataclass
+class Ready:
+    """A network ready to be trained, and the rows as it takes them.
+
+    What does not change from epoch to epoch is done once: `inner` is the network behind the
+    preparation, with the same weights, and the rows are prepared.
+
+    Args:
+        model: The whole network, which takes raw rows.
+        inner: What is trained, compiled; the same as `model` where nothing can be done once.
+        x, y: The training rows.
+        validation: Rows and answers to watch.
+        recipe: How it is to be trained.
+        loss, metric: What `inner` was compiled with.
+    """
+
+    model: Any
+    inner: Any
+    x: Any
+    y: Any
+    validation: tuple[Any, Any]
+    recipe: Recipe
+    loss: str
+    metric: str
+
+    def preflight(self, seconds: float = 20.0) -> Any:
+        """Return what `uncrumple.preflight` finds about the network and the training rows; nothing is changed.
+
+        Args:
+            seconds: How long it may take.
+        """
+        from uncrumple.explain import preflight
+
+        with _threads(self.recipe.threads):
+            return preflight(self.inner, (self.x, self.y), batch_size=self.recipe.batch_size, seconds=seconds)
+
+    def forget(self) -> None:
+        """Take the calls of `inner` out of the layers, which then have one output each again."""
+        if self.inner is not self.model:
+            forget(self.inner)
+
+
+def made_ready(model: Any, prepared: Prepared, recipe: Recipe) -> Ready:
+    """Prepare the rows and compile the network, as `train` does it.
 
     Args:
         model: Not yet compiled.
         prepared: What `prepare` returned.
         recipe: How to train.
-        balanced: Whether every class counts the same, however rare it is.
-        verbose: As for `fit`.
     """
     set_random_seed(prepared.seed)
     x, y = prepared.rows("train")
     held_back = prepared.rows("validation")
-    whole, cut = model, behind(model)
-    if cut is not None:  # what does not change from epoch to epoch is done once
-        preparation, model = cut
+    inner, cut = model, behind(model)
+    if cut is not None:
+        preparation, inner = cut
         x = preparation.prepare(x)
         if len(held_back[1]):
             held_back = (preparation.prepare(held_back[0]), held_back[1])
@@ -118,29 +162,63 @@ def train(model: Any, prepared: Prepared, recipe: Recipe, *, balanced: bool = Fa
         steps = recipe.epochs * -(-len(y) // recipe.batch_size)
         rate = optimizers.schedules.CosineDecay(recipe.learning_rate, decay_steps=steps)
     loss, metric = loss_and_metric(prepared.dataset)
-    model.compile(optimizers.Adam(rate), loss, metrics=[metric])
-    watched = "val_loss" if len(held_back[1]) else "loss"
+    inner.compile(optimizers.Adam(rate), loss, metrics=[metric])
+    return Ready(model, inner, x, y, held_back, recipe, loss, metric)
+
+
+def train(
+    model: Any,
+    prepared: Prepared,
+    recipe: Recipe,
+    *,
+    balanced: bool = False,
+    verbose: Any = "auto",
+    diagnose: bool = False,
+) -> Trained:
+    """Train a network on the training part, watching the validation part; keep its best weights.
+
+    Args:
+        model: Not yet compiled; or what `made_ready` returned for the same data and recipe.
+        prepared: What `prepare` returned.
+        recipe: How to train.
+        balanced: Whether every class counts the same, however rare it is.
+        verbose: As for `fit`.
+        diagnose: As for `fit`.
+    """
+    ready = model if isinstance(model, Ready) else made_ready(model, prepared, recipe)
+    validation = ready.validation if len(ready.validation[1]) else None
+    watched = "val_loss" if validation else "loss"
     stop = callbacks.EarlyStopping(monitor=watched, patience=recipe.patience, restore_best_weights=True)
     start = time.perf_counter()
     with _threads(recipe.threads):
-        history = model.fit(
-            x,
-            y,
+        history = ready.inner.fit(
+            ready.x,
+            ready.y,
             batch_size=recipe.batch_size,
             epochs=recipe.epochs,
-            validation_data=held_back if len(held_back[1]) else None,
+            validation_data=validation,
             validation_batch_size=512,
             class_weight=class_weights(prepared) if balanced else None,
             callbacks=[stop],
             verbose=verbose,
+            diagnose=diagnose,
         )
     seconds = time.perf_counter() - start
     losses = history.history.get(watched, [])
     best = int(np.argmin(losses)) + 1 if losses else 0
-    if cut is not None:  # the weights are the same; what is saved takes raw rows, and may be trained on
-        forget(model)
-        whole.compile(model.optimizer, loss, metrics=[metric])
-    return Trained(whole, history.history, best, seconds, recipe, len(losses) < recipe.epochs)
+    ready.forget()
+    if ready.inner is not ready.model:  # the weights are the same; what is saved takes raw rows, and may be trained on
+        ready.model.compile(ready.inner.optimizer, ready.loss, metrics=[ready.metric])
+    findings = [_with_best_kept(one, best) for one in history.findings] if diagnose else None
+    return Trained(ready.model, history.history, best, seconds, recipe, len(losses) < recipe.epochs, findings)
+
+
+def _with_best_kept(finding: Any, best: int) -> Any:
+    """Return a finding of `fit` as it stands for a run, which keeps the weights of the best epoch."""
+    if finding.name != "overfitting" or finding.epoch is None or best > finding.epoch:
+        return finding
+    kept = f"Nothing about this network: the weights of epoch {best} were kept. For a better one, more data."
+    return replace(finding, severity="note", try_this=kept)
 
 
 def class_weights(prepared: Prepared) -> dict[int, float]:

@@ -233,7 +233,7 @@ def evaluate(run: Run, path: Path | str | None = None, data_dir: Any = None, off
         raw, y, groups, uses = part.raw, part.y, part.groups, prepared.sealed.test_uses
         where = "the same rows as when it was trained"
     else:
-        raw, y, groups = _other(run, Path(path))
+        raw, y, groups = rows_of_file(run, Path(path))
         where, uses = str(path), None
     names = tuple(run.settings["class_names"])
     asked = _Rows(raw, run.settings["task"])
@@ -260,8 +260,8 @@ class _Rows:
     task: str
 
 
-def _other(run: Run, path: Path) -> tuple[Any, np.ndarray, Any]:
-    """Read other rows with answers, as the run's network takes them."""
+def rows_of_file(run: Run, path: Path) -> tuple[Any, np.ndarray, Any]:
+    """Return the rows of a file with answers, as the run's network takes them: raw rows, answers, groups."""
     task = run.settings["task"]
     if task == "language":
         raise ValueError(

@@ -110,7 +110,7 @@ def write_run(
     write_whole(
         folder / PAGE,
         page(found, prepared, trained.history, trained.best_epoch, training_facts(trained), checks, shown,
-             model_summary(trained.model)),
+             model_summary(trained.model), trained.preflight, trained.findings),
     )  # fmt: skip
     for name, figure in _figures(trained, found, shown).items():
         write_whole(folder / PLOTS / f"{name}.png", plots.to_png(figure))
@@ -141,6 +141,8 @@ def report_of(
             "licence": dataset.licence,
         },
         "checks": None if checks is None else checks.to_dict(),
+        "preflight": None if trained.preflight is None else trained.preflight.to_dict(),
+        "diagnosis": None if trained.findings is None else [one.to_dict() for one in trained.findings],
         "training": {
             "network": in_words(dataset),
             "weights": trained.model.count_params(),
@@ -160,12 +162,15 @@ def training_facts(trained: Trained) -> dict[str, str]:
     early = " (stopped early: the validation loss no longer fell)" if trained.stopped_early else ""
     recipe = trained.recipe
     rate = f"{recipe.learning_rate:g}" + (", falling to 0 along a cosine" if recipe.decays else "")
-    return {
+    facts = {
         "epochs": f"{ran}{early}; kept the weights of epoch {trained.best_epoch}",
         "time": seconds_in_words(trained.seconds),
         "optimizer": f"Adam, learning rate {rate}",
         "batch size": str(recipe.batch_size),
     }
+    if any(one.name == "overfitting" and one.severity == "note" for one in trained.findings or ()):
+        facts["overfitting"] = f"after epoch {trained.best_epoch}, whose weights were kept"
+    return facts
 
 
 def _figures(trained: Trained, found: Judgement, shown: Shown) -> dict[str, Any]:

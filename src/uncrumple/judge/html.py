@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 
-def _balance(classes: Sequence[Mapping[str, Any]]) -> str:
+def balance(classes: Sequence[Mapping[str, Any]]) -> str:
     if not classes:
         return ""
     most = max(one["rows"] for one in classes) or 1
@@ -25,7 +25,7 @@ def _balance(classes: Sequence[Mapping[str, Any]]) -> str:
     return f'<div class="wide"><table class="balance"><thead>{head}</thead><tbody>{rows}</tbody></table></div>\n'
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], mark_first: bool = False) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], mark_first: bool = False) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     lines = []
     for index, row in enumerate(rows):
@@ -35,7 +35,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], mark_first: boo
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>\n'
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def facts(facts: Mapping[str, str]) -> str:
     if not facts:
         return ""
     return (
@@ -43,15 +43,15 @@ def _facts(facts: Mapping[str, str]) -> str:
     )
 
 
-def _items(lines: Sequence[str]) -> str:
+def items(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>\n" if lines else ""
 
 
-def _block(text: str) -> str:
+def block(text: str) -> str:
     return f'<div class="wide"><pre>{escape(text)}</pre></div>\n' if text else ""
 
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #5b6470; --paper: #ffffff; --shade: #f4f6f8;
   --line: #d9dee3; --own: #0072b2; --verdict: #e8f2f9; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a2abb5; --paper: #16191d; --shade: #20252b;
@@ -93,7 +93,7 @@ summary { cursor: pointer; color: var(--soft); }
 @media print { body { max-width: none; } section { break-inside: avoid; } }
 """
 
-_PAGE = """<!doctype html>
+PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">

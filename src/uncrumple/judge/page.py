@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from uncrumple.judge import figures, group_figures, plots
+from uncrumple.judge import figures, group_figures, html, plots
 from uncrumple.judge.confusion import Confusion
-from uncrumple.judge.html import _PAGE, _STYLE, _facts, _items, _table
 from uncrumple.judge.mistakes import Mistake
 from uncrumple.judge.words import decimals, percent
 
@@ -66,11 +65,24 @@ def page(found: Judgement) -> str:
         >>> "&lt;no&gt;" in html, "<script" in html
         (True, False)
     """
-    body = "\n".join(
-        f"<section><h2>{escape(title)}</h2>\n{content}</section>" for title, content in sections(found) if content
-    )
-    verdict = f'<p class="verdict">{escape(found.verdict())}</p>'
-    return _PAGE.format(title=escape(found.title), style=_STYLE + _STYLE_HERE, verdict=verdict, body=body)
+    return framed(found.title, found.verdict(), sections(found))
+
+
+def framed(title: str, verdict: str, parts: Sequence[tuple[str, str]]) -> str:
+    """Return a page in the style of a report.
+
+    Args:
+        title: Of the page.
+        verdict: What comes first, in a sentence.
+        parts: (title, HTML) of each section; empty ones are left out.
+
+    Example:
+        >>> "<h2>One &amp; two</h2>" in framed("Both", "All is well.", [("One & two", "<p>...</p>"), ("Three", "")])
+        True
+    """
+    body = "\n".join(f"<section><h2>{escape(name)}</h2>\n{content}</section>" for name, content in parts if content)
+    said = f'<p class="verdict">{escape(verdict)}</p>'
+    return html.PAGE.format(title=escape(title), style=html.STYLE + _STYLE_HERE, verdict=said, body=body)
 
 
 def sections(found: Judgement) -> list[tuple[str, str]]:
@@ -89,7 +101,7 @@ def sections(found: Judgement) -> list[tuple[str, str]]:
         ("Trained again", _part(found.folds) + _seeds(found)),
         ("Would more data help?", _learning(found)),
         ("What was looked at", _checks(found)),
-        ("How it was made", _facts(found.made)),
+        ("How it was made", html.facts(found.made)),
     ]
 
 
@@ -106,7 +118,7 @@ def _result(found: Judgement) -> str:
         cards.append(f'<div class="card{mark}"><span>{escape(title)}</span><b>{escape(said)}</b>{between}</div>')
     warnings = found.warnings()
     notes = "".join(f'<p class="warn">{escape(note)}</p>\n' for note in warnings)
-    notes += _items([note for note in found.notes() if note not in warnings])
+    notes += html.items([note for note in found.notes() if note not in warnings])
     return f'<div class="cards">{"".join(cards)}</div>\n{notes}'
 
 
@@ -114,7 +126,7 @@ def _beside(found: Judgement) -> str:
     header, rows = found.comparison.table()
     picture = _svg(plots.comparison_figure(found.comparison), "comparison",
                    "Score of each model with its interval; the numbers are in the table below")  # fmt: skip
-    return picture + _table(header, rows, mark_first=True) + _items(found.comparison.notes())
+    return picture + html.table(header, rows, mark_first=True) + html.items(found.comparison.notes())
 
 
 def _tree(found: Judgement) -> str:
@@ -134,7 +146,7 @@ def _classes(found: Judgement) -> str:
     content = _matrix(found.confusion) if small else _svg(
         plots.confusion_figure(found.confusion), "confusion", "Confusion matrix", white=True
     )  # fmt: skip
-    content += _table(*found.confusion.class_table())
+    content += html.table(*found.confusion.class_table())
     pairs = found.confusion.most_confused()
     if pairs:
         said = ", ".join(f"{truth} taken for {answer} ({rows}×)" for truth, answer, rows in pairs)
@@ -191,7 +203,7 @@ def _calibration(found: Judgement) -> str:
     }
     picture = _svg(figures.reliability_figure(one, found.calibration_after), "reliability",
                    "How often the model is right against how sure it is")  # fmt: skip
-    return said + picture + _facts(facts)
+    return said + picture + html.facts(facts)
 
 
 def _thresholds(found: Judgement) -> str:
@@ -203,7 +215,7 @@ def _thresholds(found: Judgement) -> str:
             for one in found.curves
         ]
         header = ["class against the others", "AUC", "average precision", "chance"]
-        return _svg(figures.curves_figure(found.curves), "curves", "ROC and precision-recall curves") + _table(
+        return _svg(figures.curves_figure(found.curves), "curves", "ROC and precision-recall curves") + html.table(
             header, rows
         )
     names = ["ROC", f"threshold for {found.positive!r}"]
@@ -248,7 +260,7 @@ def _pile(found: Judgement, pile: Sequence[Mistake], name: str) -> str:
 
 def _rows_in_words(found: Judgement, header: list[str], rows: list[list[str]], mistakes: Sequence[Mistake]) -> str:
     """Return a table of rows; where they can be said in words, each with a second line that does."""
-    text = _table(header, rows)
+    text = html.table(header, rows)
     if not found.shown:
         return text
     parts = text.split("</tr>")  # the header, each row, and what comes after the last
@@ -275,7 +287,7 @@ def _slices(found: Judgement) -> str:
 
 def _greyed(header: Sequence[str], rows: Sequence[Sequence[str]], few: Sequence[bool]) -> str:
     """Return a table whose rows with too few to claim anything are grey."""
-    text = _table(header, rows)
+    text = html.table(header, rows)
     parts = text.split("<tr>")
     for index, grey in enumerate(few):
         if grey:  # the first two parts are what comes before, and the header
@@ -288,7 +300,7 @@ def _part(part: object) -> str:
         return ""
     header, rows = part.table()  # type: ignore[attr-defined]
     said = part.in_words()  # type: ignore[attr-defined]
-    return f'<p class="said">{escape(said)}</p>\n' + _table(header, rows, mark_first=header[0].endswith("folds"))
+    return f'<p class="said">{escape(said)}</p>\n' + html.table(header, rows, mark_first=header[0].endswith("folds"))
 
 
 def _seeds(found: Judgement) -> str:
@@ -304,9 +316,9 @@ def _learning(found: Judgement) -> str:
 
 
 def _checks(found: Judgement) -> str:
-    content = _items(found.ran)
+    content = html.items(found.ran)
     if found.not_run:
-        content += f"<p>Not looked at:</p>\n{_items(found.not_run)}"
+        content += f"<p>Not looked at:</p>\n{html.items(found.not_run)}"
     return content
 
 
