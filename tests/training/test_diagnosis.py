@@ -193,6 +193,22 @@ def test_overfitting_and_when_it_began():
     assert curves.overfits(losses, [0.9 - 0.01 * step for step in range(7)], 0.001) == []
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_overfitting_is_no_harm_where_the_best_weights_are_taken_back(back, capsys):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 20)).astype("float32")
+    y = (x[:, 0] + 0.7 * random.normal(size=200) > 0).astype("int64")
+    model = uc.Sequential([Input((20,)), Dense(64, activation="relu"), Dense(2, activation="softmax")])
+    model.compile(uc.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    stop = uc.callbacks.EarlyStopping(patience=25, restore_best_weights=back)
+    history = model.fit(
+        x, y, validation_split=0.5, epochs=30, batch_size=10, verbose=2, diagnose=True, callbacks=[stop]
+    )
+    (one,) = [one for one in history.findings if one.name == "overfitting"]
+    assert one.severity == ("note" if back else "warning")
+    assert ("overfitting" in capsys.readouterr().out) is not back
+
+
 def test_a_plateau_far_from_the_goal():
     base = Baseline(1.0, 1.0, True)
     assert [one.name for one in curves.plateau([1.0] + [0.9] * 11, base)] == ["plateau"]

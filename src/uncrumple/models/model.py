@@ -557,7 +557,13 @@ class Model(Layer, loop.Steps):
         if diagnose:
             from uncrumple.training.diagnosis import Diagnosis
 
-            diagnosis = Diagnosis(self, epochs_of_training, epochs_of_validation, loud=verbose != 0)
+            diagnosis = Diagnosis(
+                self,
+                epochs_of_training,
+                epochs_of_validation,
+                loud=verbose != 0,
+                callbacks=callbacks.callbacks,
+            )
             callbacks.append(diagnosis)
         try:
             with told(self):

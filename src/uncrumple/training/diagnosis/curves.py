@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from uncrumple.data.checks.report import figure
 from uncrumple.training.diagnosis.finding import Finding
@@ -52,6 +53,17 @@ def overfits(
             details={"began": best},
         )
     ]
+
+
+def taken_back(finding: Finding) -> Finding:
+    """Return what to say of overfitting where EarlyStopping takes the best weights back: that it is no harm."""
+    began = finding.details["began"] + 1
+    return replace(
+        finding,
+        severity="note",
+        why=f"It costs time only: EarlyStopping takes the weights of epoch {began} back.",
+        try_this="a smaller patience=, to stop earlier",
+    )
 
 
 def rises(losses: list[float], validation: list[float]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from uncrumple.callbacks import Callback
+from uncrumple.callbacks import Callback, EarlyStopping
 from uncrumple.callbacks.screen import message
 from uncrumple.core import tree
 from uncrumple.data.batches import unpack_x_y_sample_weight
@@ -46,6 +46,7 @@ class Diagnosis(Callback):
         validation: Where those of the validation come from, or None.
         loud: Whether findings are printed as they are made.
         clock: What time is told by.
+        callbacks: What else looks on: EarlyStopping may take the best weights back.
 
     Attributes:
         findings: What was found, in the order in which it was.
@@ -54,7 +55,13 @@ class Diagnosis(Callback):
     """
 
     def __init__(
-        self, model: Any, training: Any, validation: Any = None, loud: bool = True, clock: Any = time.process_time
+        self,
+        model: Any,
+        training: Any,
+        validation: Any = None,
+        loud: bool = True,
+        clock: Any = time.process_time,
+        callbacks: Iterable[Any] = (),
     ) -> None:
         super().__init__()
         self.findings: list[Finding] = []
@@ -62,6 +69,8 @@ class Diagnosis(Callback):
         self.seconds = 0.0
         self._watched_model, self._training, self._validation, self._loud = model, training, validation, loud
         self._clock = clock
+        # Overfitting is no harm where the best weights are taken back.
+        self._takes_back = any(isinstance(one, EarlyStopping) and one.restore_best_weights for one in callbacks)
         self._begin = clock()
         self._last_cost = 0.0
         self._known: set[tuple[str, str]] = set()
@@ -295,7 +304,8 @@ class Diagnosis(Callback):
                     self._error = self._standard_error()
                 self._say(labels.shuffled(losses, held, self._base, self._validation_base, rising, self._error))
         if rising and not any(one.name == "shuffled-labels" for one in self.findings):
-            self._say(curves.overfits(losses, held, self._error, self._base))
+            found = curves.overfits(losses, held, self._error, self._base)
+            self._say([curves.taken_back(one) for one in found] if self._takes_back else found)
 
     def _cause(self) -> Finding | None:
         """Return what was found before that may keep the model from learning."""
@@ -335,7 +345,7 @@ class Diagnosis(Callback):
             if self._steps:
                 one = one.at(self._steps - 1, self._epoch)
             self.findings.append(one)
-            if self._loud:
+            if self._loud and not (one.name == "overfitting" and self._takes_back):
                 message(one.in_words())
 
 
