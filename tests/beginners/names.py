@@ -320,7 +320,7 @@ def argument_of_input(keras):
     "epoch",
     """
     fit() got an unknown argument 'epoch'.
-    Expected one of 16 arguments, such as: epochs, initial_epoch, steps_per_epoch.
+    Expected one of 17 arguments, such as: epochs, initial_epoch, steps_per_epoch.
     Fix: did you mean 'epochs='?
     """,
 )

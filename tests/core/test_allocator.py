@@ -20,10 +20,10 @@ torch.set_num_threads(1)
 model = uc.Sequential([uc.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(48, 3),
                        layers.Flatten(), layers.Dense(1)])
 model.compile("sgd", "mse")
-x, y = torch.zeros(1024, 28, 28, 1), torch.zeros(1024, 1)
-model.fit(x, y, batch_size=64, verbose=0)
+x, y = torch.zeros(256, 28, 28, 1), torch.zeros(256, 1)
+model.fit(x, y, batch_size=16, verbose=0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-model.fit(x, y, batch_size=64, verbose=0)
+model.fit(x, y, batch_size=16, verbose=0)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 16)
 """
 

@@ -15,7 +15,7 @@ import uncrumple as keras
 from uncrumple import layers as L
 from uncrumple.kernels import recurrent_onnx
 
-QUICK = ("dense", "convolutions", "simple_rnn", "masked", "transformer", "branches", "named_inputs", "written")
+QUICK = ("dense", "convolutions", "simple_rnn", "branches", "named_inputs", "written")
 
 
 def close(found, expected):
@@ -30,7 +30,7 @@ def through_onnx(path, arrays):
     return session.run(None, {one.name: array for one, array in zip(session.get_inputs(), arrays, strict=True)})
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in KINDS])
 def test_a_program_of_torch(name, tmp_path):
     model, path = made(name), tmp_path / "model.pt2"
     model.export(path, format="torch", verbose=False)
@@ -80,7 +80,7 @@ def test_names_in_an_onnx_file(tmp_path):
     assert only.shape == ["batch", f"{only.name}_1", 3]
 
 
-@pytest.mark.parametrize("opset", [18, 23])
+@pytest.mark.parametrize("opset", [18, pytest.param(23, marks=pytest.mark.slow)])
 def test_versions_of_onnx(opset, tmp_path):
     model, path = made("lstm"), str(tmp_path / "model.onnx")
     model.export(path, format="onnx", verbose=False, opset_version=opset)

@@ -14,6 +14,7 @@ can count, and leaves the others alone.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import sys
@@ -99,11 +100,13 @@ def _calls(work: Callable[[], None]) -> int:
         seen += event in ("call", "c_call")
 
     before = sys.getprofile()
+    gc.disable()  # what is collected, and calls a finalizer, depends on all that ran before
     sys.setprofile(note)
     try:
         work()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return seen
 
 
