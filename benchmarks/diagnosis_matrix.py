@@ -5,7 +5,8 @@ the findings has the right name and, where one is asked for, the right layer. Ea
 way: any finding is a false alarm. Seeds below 300 were used while thresholds were chosen; the published numbers are
 of seeds from 300 on.
 
-`--peers` runs the same networks in Keras (if it is installed) and in a plain torch loop, and counts what they say.
+`--peers` runs the same networks in Keras and Lightning (if they are installed) and in a plain torch loop, and counts
+what they say.
 
 Usage: python benchmarks/diagnosis_matrix.py [--seeds 5] [--first 300] [--only NAME] [--peers] [--write FILE]
 """
@@ -16,6 +17,7 @@ import argparse
 import collections
 import importlib
 import json
+import logging
 import os
 import platform
 import time
@@ -100,6 +102,7 @@ def in_torch(function: Any, seed: int) -> str:
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
         model.predict(x[:2], verbose=0)  # builds it
+    model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=float(model.optimizer.learning_rate))
     kind = getattr(model.loss, "name", model.loss)
     with warnings.catch_warnings(record=True) as caught, torch.autograd.set_detect_anomaly(True, check_nan=True):
@@ -117,6 +120,70 @@ def in_torch(function: Any, seed: int) -> str:
     return "warning" if about else "silent"
 
 
+def in_lightning(function: Any, seed: int) -> str:
+    """Return what Lightning's Trainer says of the same module, with all of its checks; "-" where it is not installed.
+
+    It runs its sanity validation, detects anomalies, and EarlyStopping looks for losses that are no numbers.
+    """
+    try:
+        lightning = importlib.import_module("lightning.pytorch")
+    except ImportError:
+        return "-"
+    uncrumple.utils.set_random_seed(seed)
+    setup = function(uncrumple, seed)
+    model, (x, y), held = setup["model"], setup["data"], setup["validation"]
+    if isinstance(y, list) or isinstance(x, (list, dict)):
+        return "-"
+    x, y = torch.as_tensor(np.asarray(x)), torch.as_tensor(np.asarray(y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.predict(x[:2], verbose=0)  # builds it
+    model.train()
+    kind = str(getattr(model.loss, "name", model.loss))
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = model
+
+        def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            loss = _torch_loss(kind, self.network(batch[0]), batch[1])
+            self.log("loss", loss)
+            return loss
+
+        def validation_step(self, batch: Any, index: int) -> None:
+            self.log("val_loss", _torch_loss(kind, self.network(batch[0]), batch[1]))
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=float(model.optimizer.learning_rate))
+
+    def loader(data: Any) -> Any:
+        rows = torch.utils.data.TensorDataset(*(torch.as_tensor(np.asarray(one)) for one in data))
+        return torch.utils.data.DataLoader(rows, batch_size=32)
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    stop = lightning.callbacks.EarlyStopping("loss", check_finite=True, patience=10**6)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", detect_anomaly=True, callbacks=[stop], **quiet)
+            trainer.fit(Module(), loader((x, y)), None if held is None else loader(held))
+        except Exception:
+            return "error"
+    if stop.stopped_epoch or "not finite" in (stop.stopping_reason_message or ""):
+        return "warning"
+    # What it says of the loaders' workers and its own settings is about no defect.
+    about = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+    known = ("num_workers", "Anomaly", "log_every_n_steps", "Checkpoint", "GPU", "litlogger", "tensorboard")
+    return "warning" if any(not any(word in text for word in known) for text in about) else "silent"
+
+
 def _torch_loss(kind: str, outputs: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
     functional = torch.nn.functional
     if "categorical" in kind or kind == "small":
@@ -128,13 +195,21 @@ def _torch_loss(kind: str, outputs: torch.Tensor, answers: torch.Tensor) -> torc
     return functional.mse_loss(outputs, answers)
 
 
+PEERS = {"keras": in_keras, "lightning": in_lightning, "torch": in_torch}
+_TITLES = {
+    "keras": "Keras",
+    "lightning": "Lightning with `detect_anomaly`, sanity validation and `EarlyStopping(check_finite=True)`",
+    "torch": "a plain torch loop with `detect_anomaly`",
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="how often each set-up is drawn")
     parser.add_argument("--first", type=int, default=300, help="the first seed")
     parser.add_argument("--only", default="", help="only set-ups with this in their name")
     parser.add_argument("--part", default="both", choices=("both", "planted", "healthy"), help="which half to run")
-    parser.add_argument("--peers", action="store_true", help="run Keras and torch too, with the first seed")
+    parser.add_argument("--peers", action="store_true", help="run Keras, Lightning and torch too, with the first seed")
     parser.add_argument("--write", default="", help="a file for the results: .json, or the page to write them into")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -154,11 +229,12 @@ def main() -> None:
             others.update({one.name for one in findings if one.name not in right})
         entry = {"family": family, "right": right, "layer": layer, "found": found, "others": dict(others)}
         if options.peers:
-            entry |= {"keras": in_keras(function, options.first), "torch": in_torch(function, options.first)}
+            for peer, says in PEERS.items():
+                entry[peer] = says(function, options.first)
         planted[name] = entry
         print(
             f"{found} of {len(seeds)}  {name}  {dict(others)}",
-            *([entry["keras"], entry["torch"]] if options.peers else []),
+            *([entry[peer] for peer in PEERS] if options.peers else []),
         )
     for name, function in HEALTHY.items():
         if options.only not in name or options.part == "planted":
@@ -216,20 +292,20 @@ def in_words(result: dict[str, Any]) -> str:
         f"- **Healthy**: something was said in {wrong} of {runs} runs ({100 * wrong / runs:.1f} %).",
     ]
     if peers:
-        for peer, title in (("keras", "Keras"), ("torch", "a plain torch loop with `detect_anomaly`")):
+        for peer, title in _TITLES.items():
             tally = collections.Counter(entry[peer] for entry in planted.values())
             words = [f"{count} {word}" for word, count in (("warnings", tally["warning"]), ("errors", tally["error"]))]
             lines.append(
                 f"- **The same in {title}**: {', '.join(words)}, silent about {tally['silent']}"
                 + (f"; {tally['-']} cannot be made there." if tally["-"] else ".")
             )
-    lines += ["", "| Network | Planted | Right is | Found |" + (" Keras | torch |" if peers else "")]
-    lines += ["|---|---|---|---|" + ("---|---|" if peers else "")]
+    lines += ["", "| Network | Planted | Right is | Found |" + (" Keras | Lightning | torch |" if peers else "")]
+    lines += ["|---|---|---|---|" + ("---|---|---|" if peers else "")]
     for name, entry in planted.items():
         right = ", ".join(f"`{one}`" for one in entry["right"])
         layer = f" in '{entry['layer']}'" if entry["layer"] else ""
         found = str(entry["found"]) if entry["found"] == seeds else f"**{entry['found']}**"
-        more = f" {entry['keras']} | {entry['torch']} |" if peers else ""
+        more = "".join(f" {entry[peer]} |" for peer in PEERS) if peers else ""
         lines.append(f"| {entry['family']} | {name} | {right}{layer} | {found} of {seeds} |{more}")
     quiet = [name for name, alarms in clean.items() if not alarms]
     lines += ["", f"Silent about all {seeds} runs of: {', '.join(quiet)}."]
