@@ -423,6 +423,7 @@ def test_policy_map_errors():
         policies["a/.*"] = "float32"
     with pytest.raises(TypeError, match=r"Expected {path: policy}"):
         uc.dtype_policies.DTypePolicyMap(None, ["a"])
+    config.set_dtype_policy(None)  # a policy that was set would count before floatx
     config.set_floatx("float64")
     try:
         assert policies["c"].name == "float64"

@@ -69,6 +69,9 @@ def test_every_text_is_escaped(found):
     assert "".join(page.texts).count("<script>alert('x')</script>") >= 12  # it is there, as text
     assert {"script", "iframe", "link", "object"}.isdisjoint(page.tags)
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
+    policies = [value for tag, name, value in page.attributes if (tag, name) == ("meta", "content")]
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in policies
+    assert "url(" not in text.replace("url(#", "") and "@import" not in text
 
 
 def test_the_verdict_comes_first_and_all_sections_are_there(found):

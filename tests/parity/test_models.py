@@ -61,11 +61,7 @@ step = st.tuples(
 )
 
 
-@settings(
-    max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
-@given(st.integers(1, 3), st.lists(step, min_size=1, max_size=12), st.lists(st.integers(0, 99), min_size=1, max_size=3))
-def test_branched_models(inputs, steps, ends):
+def assert_branched_models_agree(inputs, steps, ends):
     clear()
 
     def make(k):
@@ -96,6 +92,25 @@ def test_branched_models(inputs, steps, ends):
         return k.Model(starts if inputs > 1 else starts[0], list({id(tensor): tensor for tensor in outputs}.values()))
 
     look_at(make, [X] * inputs if inputs > 1 else X)
+
+
+branches = given(
+    st.integers(1, 3), st.lists(step, min_size=1, max_size=12), st.lists(st.integers(0, 99), min_size=1, max_size=3)
+)
+generated = settings(deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+
+
+@settings(generated, max_examples=8)
+@branches
+def test_branched_models(inputs, steps, ends):
+    assert_branched_models_agree(inputs, steps, ends)
+
+
+@pytest.mark.slow
+@settings(generated, max_examples=25)
+@branches
+def test_more_branched_models(inputs, steps, ends):
+    assert_branched_models_agree(inputs, steps, ends)
 
 
 def test_a_residual_network():

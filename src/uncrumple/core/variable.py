@@ -24,7 +24,9 @@ class _Watch(threading.local):
 watch = _Watch()
 
 
-_torchs_grad: Any = torch.Tensor.grad
+# The gradient of a weight as torch keeps it, without the way through `Variable.grad`: for what is done in each step.
+gradient_of: Any = torch.Tensor.grad.__get__  # type: ignore[union-attr]
+set_gradient: Any = torch.Tensor.grad.__set__  # type: ignore[union-attr]
 
 
 class Variable(torch.nn.Parameter):
@@ -49,6 +51,8 @@ class Variable(torch.nn.Parameter):
     """
 
     path: str
+    # Whether rows of it are looked up, as in Embedding: then its gradient may stay rows, see `grad`.
+    is_table = False
 
     def __new__(
         cls,
@@ -106,13 +110,13 @@ class Variable(torch.nn.Parameter):
         """The gradient, as torch keeps it; that of a table may wait as the rows that were looked up (`row_gradient`)."""
         rows = self.__dict__.pop("row_gradient", None)
         if rows is not None:
-            _torchs_grad.__set__(self, rows.dense(self))
-        return _torchs_grad.__get__(self)
+            set_gradient(self, rows.dense(self))
+        return gradient_of(self)
 
     @grad.setter
     def grad(self, value: torch.Tensor | None) -> None:
         self.__dict__.pop("row_gradient", None)
-        _torchs_grad.__set__(self, value)
+        set_gradient(self, value)
 
     @grad.deleter
     def grad(self) -> None:
@@ -183,7 +187,7 @@ class Variable(torch.nn.Parameter):
     def like(self, value: torch.Tensor) -> Variable:
         """Return a variable with another value, and all else like this one."""
         made = torch.Tensor._make_subclass(type(self), value.detach(), self.requires_grad)
-        made.__dict__.update(self.__dict__)
+        made.__dict__.update(self._kept())
         return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:

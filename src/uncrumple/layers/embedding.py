@@ -91,6 +91,7 @@ class Embedding(Adaptable):
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
         )
+        self.embeddings.is_table = True
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype not in (torch.int64, torch.int32):

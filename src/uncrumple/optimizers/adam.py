@@ -171,8 +171,9 @@ _LARGE = 65536
 
 
 def _is_table(weight: torch.Tensor) -> bool:
-    fits = weight.dim() == 2 and weight.dtype is torch.float32 and weight.device.type == "cpu"
-    return fits and isinstance(weight, Variable) and weight.numel() >= _LARGE and weight.is_contiguous()
+    if not isinstance(weight, Variable) or not weight.is_table or weight.numel() < _LARGE:
+        return False
+    return weight.dtype is torch.float32 and weight.device.type == "cpu" and weight.is_contiguous()
 
 
 def _move_tables(weights: Tensors, gradients: Tensors, slots: list[Tensors], settings: Any) -> Any:

@@ -21,12 +21,10 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from uncrumple.core import own_parts, own_values, registry
 from uncrumple.core.errors import explain, warn
+from uncrumple.core.variable import gradient_of
 from uncrumple.kernels.embedding import gradients_as_rows
 from uncrumple.optimizers import checks, clipping
 from uncrumple.optimizers.state import OptimizerState, Tensors
-
-# Without the way through `Variable.grad`.
-torchs_gradient: Any = torch.Tensor.grad.__get__  # type: ignore[union-attr]
 
 
 class Optimizer(OptimizerState):
@@ -182,7 +180,7 @@ class Optimizer(OptimizerState):
             g
             for w in weights
             if w.requires_grad
-            and (g := torchs_gradient(w) if "row_gradient" not in w.__dict__ else self._rows_of(w)) is not None
+            and (g := gradient_of(w) if "row_gradient" not in w.__dict__ else self._rows_of(w)) is not None
         ]
         if gradients and len(gradients) == len(weights):
             self._apply(gradients)

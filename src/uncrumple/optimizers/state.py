@@ -19,13 +19,12 @@ from uncrumple import initializers
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.naming import auto_name
 from uncrumple.core.quick_torch import without_compiler
-from uncrumple.core.variable import Variable
+from uncrumple.core.variable import Variable, set_gradient
 from uncrumple.optimizers import checks
 from uncrumple.optimizers.host_values import HostVariable, Iterations, LearningRate
 from uncrumple.optimizers.schedules import LearningRateSchedule
 
 Tensors = list[torch.Tensor]
-_set_gradient: Any = torch.Tensor.grad.__set__  # type: ignore[union-attr]
 # The smallest number above 0 in float16, which rounds smaller epsilons to 0.
 LEAST_HALF = 2.0**-24
 
@@ -341,7 +340,7 @@ class OptimizerState(torch.optim.Optimizer):
         """
         for weight in self._weights:
             if set_to_none and "row_gradient" not in weight.__dict__:
-                _set_gradient(weight, None)  # without the way through `Variable.grad`
+                set_gradient(weight, None)  # without the way through `Variable.grad`
             elif set_to_none:
                 weight.grad = None
             elif weight.grad is not None:

@@ -23,6 +23,7 @@ from torch.nn.modules import module as torch_module
 from uncrumple import activations, layers, losses, metrics, optimizers
 from uncrumple.core.errors import explain
 from uncrumple.core.settings import USUAL_EPSILON, epsilon
+from uncrumple.core.variable import gradient_of
 from uncrumple.kernels import native
 from uncrumple.kernels.dropout import draw_seed
 from uncrumple.kernels.native import program as native_program
@@ -262,7 +263,7 @@ class Plan:
             self._begin_update()
             self._run(sized, sized.forward, None)
         for weight, gradient, trained in zip(self._weights, self._gradients, self._trained):
-            if trained and weight.grad is not gradient:
+            if trained and gradient_of(weight) is not gradient:
                 weight.grad = gradient
         if self._adam:
             self.model.optimizer._iterations += 1

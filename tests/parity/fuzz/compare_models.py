@@ -256,7 +256,7 @@ def _compare(recipe: Recipe, folder: Path) -> Verdict:
     found = list(differences(theirs, ours))
     if not found:
         return Verdict("agrees")
-    if scales[0] < scales[1]:
+    if scales[0] < scales[1] and "OrthogonalRegularizer" in recipe.code():  # of a column of zeros: see test_fuzz.py
         return Verdict("refused", [Difference("Keras", "left out a step whose gradients were not numbers")])
     if any(np.isnan(value).any() for key, value in theirs.items() if key.startswith(f"{AFTER}weight")):
         return Verdict("refused", [Difference("Keras", "trained to weights that are not numbers")])
