@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from setuptools import Extension, setup
@@ -45,7 +46,7 @@ class BuildKernels(build_ext):
 kernels = Extension(
     "uncrumple.kernels.native._kernels",
     sources=["src/uncrumple/kernels/native/kernels.cpp"],
-    depends=[f"src/uncrumple/kernels/native/{name}.h" for name in ("adam_rows", "few_channels", "few_rows")],
+    depends=sorted(str(path) for path in Path("src/uncrumple/kernels/native").glob("*.h")),
     language="c++",
     optional=True,
 )

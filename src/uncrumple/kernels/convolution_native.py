@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from uncrumple.kernels import few_channels, native
+from uncrumple.kernels import few_channels, native, tile_convolution
 from uncrumple.kernels.dropout import keep_plain
 
 
@@ -57,6 +57,8 @@ def convolve_and_end(
     if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
         return _Convolution.apply(x, weight, bias, geometry, ending)
     # Without a gradient nothing needs to be kept: not where the greatest stood, not what relu cut off.
+    if tile_convolution.takes(x, weight, geometry):
+        return tile_convolution.convolve(x, weight, bias, geometry, ending)[0]
     if x.dtype is torch.float32 and weight.shape[2:].numel() > 1 and not _is_worth_laying_out(weight, x):
         # A sample or two: oneDNN would spend as long on the order of the weights as on the numbers.
         if few_channels.takes(x, weight, geometry, most=weight.numel()):
@@ -153,12 +155,18 @@ class _Convolution(torch.autograd.Function):
         geometry: Geometry,
         ending: Ending,
     ) -> torch.Tensor:
+        ctx.geometry, ctx.ending = geometry, ending
+        ctx.tiles = tile_convolution.takes(x, weight, geometry)
+        if ctx.tiles:
+            out, kept = tile_convolution.convolve(x, weight, bias, geometry, ending, learn=True)
+            ctx.save_for_backward(x, weight, bias, kept)
+            return out
         ctx.few = few_channels.takes(x, weight, geometry)
         if ctx.few:
             sums = few_channels.convolve(x, weight, bias, geometry, relu=ending.window is None)
         else:
             sums = _by_torch(x, weight, bias, geometry, relu=ending.window is None)
-        ctx.geometry, ctx.ending, ctx.shape = geometry, ending, sums.shape
+        ctx.shape = sums.shape
         if ending.window is None:
             ctx.save_for_backward(x, weight, bias, sums)
             return sums
@@ -174,6 +182,10 @@ class _Convolution(torch.autograd.Function):
         geometry, ending = ctx.geometry, ctx.ending
         if torch.is_grad_enabled():
             return *_by_twin(ctx, x, weight, bias, d_output), None, None
+        if ctx.tiles:
+            of_images = ctx.needs_input_grad[0]
+            found = tile_convolution.gradients(x, weight, bias, kept, d_output, geometry, ending, of_images)
+            return *found, None, None
         samples, channels, height, width = ctx.shape
         d_output = d_output.contiguous(memory_format=torch.channels_last)
         few = ctx.few and not ctx.needs_input_grad[0]

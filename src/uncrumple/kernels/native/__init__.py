@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 4  # that of `uncrumple_version` in kernels.cpp
+VERSION = 5  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 
@@ -45,6 +45,8 @@ _FUNCTIONS = {
     "wide_product": "innnipppp",
     "few_channels": "ipiipppp",
     "few_channels_backward": "ipipppp",
+    "tile_convolution": "ipinndppppp",
+    "tile_convolution_backward": "ipdppppppp",
     "batch_moments": "innddipppppp",
     "normalize": "inninndippppppp",
     "normalize_backward": "inninndipppppppppppp",

@@ -293,9 +293,11 @@ namespace {
 namespace tiles {
 
 using avx512::get;
+using avx512::load;
 using avx512::put;
 using avx512::put_and_add;
 using avx512::sigmoid;
+using avx512::store;
 typedef avx512::V V;
 
 enum { SIDE = 16, DEEP = 32 };  // a tile of a product is 16 x 16, of 32 pairs each
@@ -748,6 +750,9 @@ int gru_backward(int threads, Size time, Size batch, Size units, const Half* rec
     return by_blocks(threads, batch, SIDE * width, SIDE * units, SIDE * units, work);
 }
 
+#include "tile_convolution.h"
+#include "tile_few_channels.h"
+
 }  // namespace tiles
 }  // namespace
 
@@ -804,7 +809,7 @@ int chosen_set = best_set();
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 4; }
+EXPORT int uncrumple_version() { return 5; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -895,8 +900,35 @@ EXPORT int uncrumple_few_channels(int threads, const Size* sizes, int relu, int 
 
 EXPORT int uncrumple_few_channels_backward(int threads, const Size* sizes, int half, const void* x, const void* y,
                                            const void* d, float* sums) {
+#ifdef HAS_TILES
+    avx512::FewShape shape;
+    std::memcpy(&shape, sizes, sizeof shape);
+    if (half && chosen_set == 2 && tiles::tiles_take(shape))
+        return tiles::few_channels_backward(threads, shape, (const Half*)x, (const Half*)y, (const Half*)d, sums);
+#endif
     if (half) DISPATCH(few_channels_backward(threads, sizes, (const Half*)x, (const Half*)y, (const Half*)d, sums))
     DISPATCH(few_channels_backward(threads, sizes, (const float*)x, (const float*)y, (const float*)d, sums))
+}
+
+// In bfloat16, where there are tiles. The sizes are those of TileShape, in its order.
+EXPORT int uncrumple_tile_convolution(int threads, const Size* sizes, int relu, Size seed, Size dropped, double scale,
+                                      const Half* x, const Half* kernel, const Half* bias, Half* out, uint8_t* where) {
+#ifdef HAS_TILES
+    return tiles::convolution(threads, sizes, {relu, mixed(seed), uint32_t(dropped), float(scale)}, x, kernel, bias,
+                              out, where);
+#else
+    return NO_SUCH_OPERATION;
+#endif
+}
+
+EXPORT int uncrumple_tile_convolution_backward(int threads, const Size* sizes, double scale, const Half* x,
+                                               const Half* kernel, const void* kept, const Half* d_out, Half* d_x,
+                                               Half* d_kernel, Half* d_bias) {
+#ifdef HAS_TILES
+    return tiles::convolution_backward(threads, sizes, float(scale), x, kernel, kept, d_out, d_x, d_kernel, d_bias);
+#else
+    return NO_SUCH_OPERATION;
+#endif
 }
 
 // Of x in bfloat16 and a kernel and a bias in floats, rounded on the way. Many rows are worth tiles, where there are any.
@@ -1699,82 +1731,109 @@ typedef uint8_t VB __attribute__((vector_size(LANES)));
 
 enum { NOWHERE = 255 };  // nothing of this window came through: cut off by relu, or dropped
 
-// The greatest of each window of `tall` x `wide` pixels, channel by channel; windows lie side by side, and what is left
-// over at the ends is not looked at. x (samples, height, width, channels); `where` gets the place in the window, or is
-// null.
+// What is done with windows of pixels that lie side by side; what is left over at the ends is not looked at.
+struct Windows {
+    Size tall, wide;  // of each
+    Size columns;     // windows in a line of them
+    Size channels;
+    Size line;  // numbers from one line of pixels to the next
+};
+
+// What follows the greatest of a window: relu, and dropout with mixed seed.
+struct AfterWindow {
+    int relu;
+    Size seed;
+    uint32_t limit;
+    float factor;
+};
+
+// The greatest of each window of a line of them, channel by channel, from the pixels that begin at `top`. `target` is
+// the place of the first result among all; `where` gets the place in the window, or is null.
+template <typename Number>
+inline void pool_line(const Windows& w, const AfterWindow& after, const Number* top, Size target, Number* out,
+                      uint8_t* where) {
+    for (Size column = 0; column < w.columns; column++)
+        for (Size n = 0; n < w.channels; n += LANES) {
+            Size left = w.channels - n, at = column * w.channels + n;
+            const Number* line = top + column * w.wide * w.channels + n;
+            V best = get(line, left);
+            VI place = {};
+            int32_t k = 0;
+            for (Size y = 0; y < w.tall; y++, line += w.line)
+                for (Size across = y ? 0 : 1; across < w.wide; across++) {
+                    V other = get(line + across * w.channels, left);
+                    k++;
+                    VI take = (other > best) | (other != other);  // NaN is greater than all, as in torch
+                    best = take ? other : best;
+                    place = take ? VI{} + k : place;
+                }
+            if (after.relu) {
+                VI cut = best <= 0.0f;
+                best = cut ? V{} : best;
+                place = cut ? VI{} + int32_t(NOWHERE) : place;
+            }
+            if (after.limit) {
+                VI gone = scattered(target + at, after.seed) < after.limit;
+                best = gone ? V{} : best * after.factor;
+                place = gone ? VI{} + int32_t(NOWHERE) : place;
+            }
+            put(out + at, best, left);
+            if (!where) continue;
+            VB bytes = __builtin_convertvector(place, VB);
+            std::memcpy(where + at, &bytes, size_t(smaller(left, LANES)));
+        }
+}
+
+// x (samples, height, width, channels)
 template <typename Number>
 int pool(int threads, Size samples, Size height, Size width, Size channels, Size tall, Size wide, int relu, Size seed,
          Size dropped, double scale, const Number* x, Number* out, uint8_t* where) {
     Size rows = height / tall, columns = width / wide;
-    uint32_t limit = uint32_t(dropped);
-    float factor = float(scale);
-    seed = mixed(seed);
+    Windows windows = {tall, wide, columns, channels, width * channels};
+    AfterWindow after = {relu, mixed(seed), uint32_t(dropped), float(scale)};
     split(threads, samples * rows, columns * channels * tall * wide, [=](Size first, Size last) {
         for (Size row = first; row < last; row++) {
             const Number* top = x + (row / rows * height + row % rows * tall) * width * channels;
-            for (Size column = 0; column < columns; column++)
-                for (Size n = 0; n < channels; n += LANES) {
-                    Size left = channels - n, target = (row * columns + column) * channels + n;
-                    const Number* corner = top + column * wide * channels + n;
-                    V best = get(corner, left);
-                    VI place = {};
-                    int32_t k = 0;
-                    const Number* line = corner;
-                    for (Size y = 0; y < tall; y++, line += width * channels)
-                        for (Size across = y ? 0 : 1; across < wide; across++) {
-                            V other = get(line + across * channels, left);
-                            k++;
-                            VI take = (other > best) | (other != other);  // NaN is greater than all, as in torch
-                            best = take ? other : best;
-                            place = take ? VI{} + k : place;
-                        }
-                    if (relu) {
-                        VI cut = best <= 0.0f;
-                        best = cut ? V{} : best;
-                        place = cut ? VI{} + int32_t(NOWHERE) : place;
-                    }
-                    if (limit) {
-                        VI gone = scattered(target, seed) < limit;
-                        best = gone ? V{} : best * factor;
-                        place = gone ? VI{} + int32_t(NOWHERE) : place;
-                    }
-                    put(out + target, best, left);
-                    if (!where) continue;
-                    VB bytes = __builtin_convertvector(place, VB);
-                    std::memcpy(where + target, &bytes, size_t(smaller(left, LANES)));
-                }
+            Size target = row * columns * channels;
+            pool_line(windows, after, top, target, out + target, where ? where + target : nullptr);
         }
     });
     return 0;
 }
 
-// dx gets dy times `scale` at the place that came through and zero elsewhere; sums (threads x channels, zeros before)
-// gets the sum over all pixels.
+// A line of windows gets dy times `factor` at the places that came through and zero elsewhere; `sum` gets the sums.
+template <typename Number>
+inline void pool_line_backward(const Windows& w, float factor, const Number* dy, const uint8_t* where, Number* top,
+                               float* sum) {
+    for (Size column = 0; column < w.columns; column++)
+        for (Size n = 0; n < w.channels; n += LANES) {
+            Size left = w.channels - n, source = column * w.channels + n;
+            Number* line = top + column * w.wide * w.channels + n;
+            VB bytes = {};
+            std::memcpy(&bytes, where + source, size_t(smaller(left, LANES)));
+            VI place = __builtin_convertvector(bytes, VI);
+            V d = get(dy + source, left) * factor;
+            int32_t k = 0;
+            for (Size inside = 0; inside < w.tall; inside++, line += w.line)
+                for (Size across = 0; across < w.wide; across++, k++)
+                    put(line + across * w.channels, place == k ? d : V{}, left);
+            put(sum + n, get(sum + n, left) + (place == int32_t(NOWHERE) ? V{} : d), left);
+        }
+}
+
+// sums (threads x channels, zeros before) gets the sum over all pixels.
 template <typename Number>
 int pool_backward(int threads, Size samples, Size height, Size width, Size channels, Size tall, Size wide, double scale,
                   const Number* dy, const uint8_t* where, Number* dx, float* sums) {
     Size rows = height / tall, columns = width / wide;
-    float factor = float(scale);
+    Windows windows = {tall, wide, columns, channels, width * channels};
     split(threads, samples * rows, columns * channels * tall * wide, [=](Size first, Size last) {
         float* sum = sums + this_thread() * channels;
         for (Size row = first; row < last; row++) {
             Size y = row % rows * tall, below = row % rows == rows - 1 ? height : y + tall;
             Number* top = dx + (row / rows * height + y) * width * channels;
-            for (Size column = 0; column < columns; column++)
-                for (Size n = 0; n < channels; n += LANES) {
-                    Size left = channels - n, source = (row * columns + column) * channels + n;
-                    Number* corner = top + column * wide * channels + n;
-                    VB bytes = {};
-                    std::memcpy(&bytes, where + source, size_t(smaller(left, LANES)));
-                    VI place = __builtin_convertvector(bytes, VI);
-                    V d = get(dy + source, left) * factor;
-                    int32_t k = 0;
-                    Number* line = corner;
-                    for (Size inside = 0; inside < tall; inside++, line += width * channels)
-                        for (Size across = 0; across < wide; across++, k++)
-                            put(line + across * channels, place == k ? d : V{}, left);
-                    put(sum + n, get(sum + n, left) + (place == int32_t(NOWHERE) ? V{} : d), left);
-                }
+            Size source = row * columns * channels;
+            pool_line_backward(windows, float(scale), dy + source, where + source, top, sum);
             // What no window covers.
             for (Size line = 0; line < tall; line++)
                 std::memset(top + (line * width + columns * wide) * channels, 0,
@@ -1785,18 +1844,34 @@ int pool_backward(int threads, Size samples, Size height, Size width, Size chann
     return 0;
 }
 
+// Copies `count` numbers; with relu, what is not above zero becomes zero.
+template <typename Number>
+inline void rectified(const Number* from, Size count, int relu, Number* to) {
+    for (Size n = 0; n < count; n += LANES) {
+        V v = get(from + n, count - n);
+        put(to + n, relu ? (v <= 0.0f ? V{} : v) : v, count - n);
+    }
+}
+
+// A line of `places`: dx = dy where y, if it is given, is above zero, else zero; `sum` gets the sums over the places.
+template <typename Number>
+inline void rectified_backward(const Number* y, const Number* dy, Size places, Size channels, Number* dx, float* sum) {
+    for (Size at = 0; at < places * channels; at += channels)
+        for (Size n = 0; n < channels; n += LANES) {
+            Size left = channels - n;
+            V d = get(dy + at + n, left);
+            if (y) d = get(y + at + n, left) <= 0.0f ? V{} : d;
+            put(dx + at + n, d, left);
+            put(sum + n, get(sum + n, left) + d, left);
+        }
+}
+
 // dx = dy where y is above zero, else zero; sums (threads x columns, zeros before) gets the sums over the rows.
 template <typename Number>
 int relu_backward(int threads, Size rows, Size columns, const Number* y, const Number* dy, Number* dx, float* sums) {
     split(threads, rows, columns * 2, [=](Size first, Size last) {
-        float* sum = sums + this_thread() * columns;
-        for (Size row = first; row < last; row++)
-            for (Size n = 0; n < columns; n += LANES) {
-                Size left = columns - n, at = row * columns + n;
-                V d = get(y + at, left) <= 0.0f ? V{} : get(dy + at, left);
-                put(dx + at, d, left);
-                put(sum + n, get(sum + n, left) + d, left);
-            }
+        Size at = first * columns;
+        rectified_backward(y + at, dy + at, last - first, columns, dx + at, sums + this_thread() * columns);
     });
     return 0;
 }
