@@ -6,6 +6,7 @@ import torch
 
 import uncrumple as keras
 from uncrumple.core import registry
+from uncrumple.core.registry import tables
 from uncrumple.saving import (
     custom_object_scope,
     deserialize_keras_object,
@@ -18,10 +19,10 @@ from uncrumple.saving import (
 
 @pytest.fixture(autouse=True)
 def _registered_as_before():
-    before = dict(registry._registered)
+    before = dict(tables._registered)
     yield
-    registry._registered.clear()
-    registry._registered.update(before)
+    tables._registered.clear()
+    tables._registered.update(before)
 
 
 def test_registering():

@@ -1,4 +1,4 @@
-"""Batches: every sample once per epoch, whatever the sizes; streams that go on; weights of classes; splits."""
+"""Batches: every sample once per epoch, whatever the sizes; streams that go on."""
 
 import numpy as np
 import pytest
@@ -9,15 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from uncrumple.core.errors import UncrumpleWarning
 from uncrumple.data import batches as room
-from uncrumple.data.batches import (
-    ArrayBatches,
-    EndlessEpochs,
-    StreamBatches,
-    make_batches,
-    split_tail,
-    unpack_x_y_sample_weight,
-    weights_of_classes,
-)
+from uncrumple.data.batches import ArrayBatches, EndlessEpochs, StreamBatches, unpack_x_y_sample_weight
 
 quick = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -243,84 +235,3 @@ def test_a_generator_goes_on_and_ends_with_a_warning():
     assert rows(whole.epoch())[0] == [0, 1]
     with pytest.warns(UncrumpleWarning, match="The data handed out no batch for this epoch"):
         assert list(whole.epoch()) == []
-
-
-# --- weights of classes, splits -------------------------------------------------------------------
-
-
-@quick
-@given(
-    st.lists(st.integers(-3, 6), min_size=1, max_size=30),
-    st.dictionaries(st.integers(-3, 6), st.floats(0, 10, width=32), max_size=5),
-    st.sampled_from(["flat", "column", "float", "one_hot"]),
-)
-def test_each_sample_weighs_what_its_class_does(labels, weights, form):
-    labels = torch.tensor(labels)
-    if form == "one_hot":
-        labels = labels.clamp(0)
-        y = torch.nn.functional.one_hot(labels, 7).float()
-    else:
-        y = {"flat": labels, "column": labels[:, None], "float": labels.float()}[form]
-    expected = [weights.get(int(label), 1.0) for label in labels]
-    assert weights_of_classes(y, weights).tolist() == expected
-
-
-def test_class_weights_that_cannot_be():
-    y = torch.tensor([0, 1])
-    assert weights_of_classes(y, {np.int64(1): 3.0}).tolist() == [1, 3]
-    assert weights_of_classes(torch.tensor([10**12]), {0: 2.0}).tolist() == [1]
-    for key in ("1", 1.5, True, None):
-        with pytest.raises(ValueError) as raised:
-            weights_of_classes(y, {key: 2.0})
-        assert message(raised) == (
-            f"class_weight has the key {key!r}, a {type(key).__name__}.\n"
-            "Expected the whole numbers that y holds.\n"
-            "Fix: class_weight={0: 1.0, 1: 5.0}"
-        )
-    with pytest.raises(ValueError, match="there is not exactly one array of targets"):
-        weights_of_classes([y, y], {0: 1.0})
-
-
-@quick
-@given(st.integers(2, 100), st.floats(0.01, 0.99))
-def test_the_tail_is_cut_off(samples, share):
-    x = torch.arange(samples)
-    keep = int(samples * (1 - share))
-    if keep in (0, samples):
-        with pytest.raises(ValueError, match="Expected at least one in each part"):
-            split_tail(x, None, None, share)
-        return
-    (head, no_y, _), (tail, _, _) = split_tail({"x": x}, None, None, share)
-    assert head["x"].tolist() == list(range(keep)) and tail["x"].tolist() == list(range(keep, samples)) and no_y is None
-
-
-# --- arguments ----------------------------------------------------------------------------------------
-
-
-def test_what_kind_of_batches_comes_of_what():
-    x = np.ones((4, 1))
-    loader = DataLoader(TensorDataset(torch.ones(4, 1), torch.ones(4)), batch_size=3)
-    for given_x in (x, [x], {"a": x}, torch.ones(4, 1), x.tolist()):
-        assert isinstance(make_batches(given_x), ArrayBatches)
-    for given_x in (loader, loader.dataset, numbered(2), map(tuple, numbered(2)), zip([x], [x])):
-        assert isinstance(make_batches(given_x), StreamBatches)
-    assert make_batches(x).batch_size == 32 and make_batches(loader).batch_size == 3
-    assert make_batches(loader.dataset, batch_size=2).steps == 2
-    assert isinstance(make_batches(loader.dataset, shuffle=True).source.sampler, torch.utils.data.RandomSampler)
-
-
-def test_lengths_are_compared():
-    x, short = np.ones((4, 1)), np.ones(3)
-    for given_parts, words in (
-        ((x, short), "x has 4 samples and y has 3."),
-        ((x, x, short), "x has 4 samples and sample_weight has 3."),
-        (([x, short], None), "of 4 and 3 samples"),
-        ((x, {"a": x, "b": short}), "x has 4 samples and y has 3."),
-        ((np.ones((0, 1)), None), "x holds no samples: its shape is (0, 1)."),
-        ((np.float32(1), None), "x is a single number."),
-        ((x, np.float32(1)), "y is a single number."),
-        ((None, x), "x is None."),
-    ):
-        with pytest.raises(ValueError) as raised:
-            make_batches(*given_parts)
-        assert words in message(raised)

@@ -13,8 +13,9 @@ import torch
 import uncrumple as uc
 from uncrumple.core.seeds import set_random_seed
 from uncrumple.data import Dataset, disk
-from uncrumple.data.batches import ArrayBatches, DiskBatches, make_batches
+from uncrumple.data.batches import ArrayBatches, DiskBatches
 from uncrumple.data.disk import DiskArray, is_on_disk
+from uncrumple.data.from_arguments import make_batches
 
 
 @pytest.fixture(autouse=True)

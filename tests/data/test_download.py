@@ -1,13 +1,13 @@
 """Downloads against a local server that behaves badly in every way a real one does."""
 
 import hashlib
-import http.server
 import multiprocessing
 import socket
 import threading
 
 import pytest
 
+import local_server
 from uncrumple.data import download
 from uncrumple.data.download import Remote, cache_folder, fetch
 
@@ -22,30 +22,21 @@ class Server:
         self.asked = []
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(local_server.Handler):
             def do_GET(self):
-                wanted = self.headers.get("Range")
-                outer.asked.append((self.path, wanted))
-                start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-                getattr(self, "serve_" + self.path.strip("/"))(start)
-
-            def whole(self, content, start=0, length=None):
-                self.send_response(206 if start else 200)
-                if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-                self.send_header("Content-Length", str(len(content) - start if length is None else length))
-                self.end_headers()
+                outer.asked.append((self.path, self.headers.get("Range")))
+                getattr(self, "serve_" + self.path.strip("/"))(self.first_byte())
 
             def serve_good(self, start):
-                self.whole(CONTENT, start)
+                self.head(CONTENT, start)
                 self.wfile.write(CONTENT[start:])
 
             def serve_breaks(self, start):  # gives at most 100,000 bytes at a time
-                self.whole(CONTENT, start)
+                self.head(CONTENT, start)
                 self.wfile.write(CONTENT[start : start + 100_000])
 
             def serve_breaks_at_once(self, start):
-                self.whole(CONTENT, start)
+                self.head(CONTENT, start)
 
             def serve_breaks_without_length(self, start):
                 self.send_response(200)
@@ -53,11 +44,11 @@ class Server:
                 self.wfile.write(CONTENT[:1000])
 
             def serve_no_ranges(self, start):  # ignores Range, breaks off the first time
-                self.whole(CONTENT)
+                self.head(CONTENT)
                 self.wfile.write(CONTENT if len(outer.asked) > 1 else CONTENT[:5000])
 
             def serve_wrong(self, start):
-                self.whole(CONTENT, start)
+                self.head(CONTENT, start)
                 self.wfile.write(CONTENT[start:-1] + b"x")
 
             def serve_page(self, start):
@@ -104,13 +95,8 @@ class Server:
             def serve_silent(self, start):
                 outer.hang.wait(5)
 
-            def log_message(self, *_):
-                pass
-
         self.hang = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.handler = Handler
 
     def remote(self, *paths):
         return Remote("numbers.gz", len(CONTENT), SHA256, tuple(f"{self.address}/{path}" for path in paths))
@@ -118,14 +104,11 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    local_server.go_straight(monkeypatch)
     made = Server()
-    yield made
-    made.hang.set()
-    made.server.shutdown()
-    made.server.server_close()
+    with local_server.serving(made.handler) as made.address:
+        yield made
+        made.hang.set()
 
 
 def test_a_file_is_fetched_once(server, tmp_path):

@@ -2,17 +2,16 @@
 
 import gzip
 import hashlib
-import http.server
 import io
 import multiprocessing
 import os
 import tarfile
-import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import local_server
 from uncrumple.data import download
 from uncrumple.data import get_file as module
 from uncrumple.data.get_file import get_file
@@ -41,24 +40,15 @@ class Server:
         self.asked = []
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(local_server.Handler):
             protocol_version = "HTTP/1.0"
 
             def do_GET(self):
-                wanted = self.headers.get("Range")
-                outer.asked.append((self.path, wanted, self.headers.get("If-Range")))
-                start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-                getattr(self, "serve_" + self.path.strip("/").split(".")[0])(start)
+                outer.asked.append((self.path, self.headers.get("Range"), self.headers.get("If-Range")))
+                getattr(self, "serve_" + self.path.strip("/").split(".")[0])(self.first_byte())
 
             def send(self, content, start=0, most=None, length=True, **headers):
-                self.send_response(206 if start else 200)
-                if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-                if length:
-                    self.send_header("Content-Length", str(len(content) - start))
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
+                self.head(content, start, None if length else False, **headers)
                 self.wfile.write(content[start : None if most is None else start + most])
 
             def serve_good(self, start):
@@ -103,27 +93,17 @@ class Server:
             def serve_error(self, start):
                 self.send_error(500)
 
-            def log_message(self, *_):
-                pass
-
         self.archive = TAR
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.handler = Handler
 
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("UNCRUMPLE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.delenv("KERAS_HOME", raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    local_server.go_straight(monkeypatch)
+    local_server.keep_below(monkeypatch, tmp_path)
     made = Server()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with local_server.serving(made.handler) as made.address:
+        yield made
 
 
 def left(folder):

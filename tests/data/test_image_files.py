@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from raised import message
 from uncrumple.core.errors import UncrumpleWarning
 from uncrumple.data import resizing
 from uncrumple.preprocessing.image import smart_resize
@@ -22,10 +23,6 @@ sys.path.insert(0, str(GOLDEN))
 import make_data_sets as golden  # noqa: E402
 
 VALUES = np.load(GOLDEN / "data_sets.npz")
-
-
-def message(raised):
-    return str(raised.value)
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 import dataclasses
 import gzip
 import hashlib
-import http.server
 import struct
-import threading
 
 import numpy as np
 import pytest
 
+import local_server
 from uncrumple.data import named
 from uncrumple.data.named import load, names
 
@@ -168,8 +167,7 @@ def test_a_named_folder_without_the_files_is_an_error_and_nothing_is_written_the
 
 
 def test_no_connection_says_what_to_do(small_mnist, tmp_path, monkeypatch):
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    local_server.go_straight(monkeypatch)
     monkeypatch.setenv("UNCRUMPLE_DATA_DIR", str(tmp_path))
     with pytest.raises(ConnectionError) as caught:
         load("mnist")
@@ -180,30 +178,14 @@ def test_no_connection_says_what_to_do(small_mnist, tmp_path, monkeypatch):
 
 
 def test_mnist_is_downloaded_once_and_then_found(small_mnist, tmp_path, monkeypatch):
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            content = small_mnist[self.path.strip("/").removesuffix(".gz")]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setattr(named, "_MIRRORS", (f"http://127.0.0.1:{server.server_address[1]}/",))
+    local_server.go_straight(monkeypatch)
+    shelf = local_server.Shelf({f"{name}.gz": content for name, content in small_mnist.items()})
+    with shelf.serving():
+        monkeypatch.setattr(named, "_MIRRORS", (shelf.address,))
         monkeypatch.setenv("UNCRUMPLE_DATA_DIR", str(tmp_path))
         seen = []
         first = load("mnist", progress=lambda *now: seen.append(now))
-        server.shutdown()
-    assert len(asked) == 4
+    assert len(shelf.asked) == 4
     assert {name for name, *_ in seen} == {f"{name}.gz" for name in small_mnist}
     second = load("mnist", offline=True)
     assert np.array_equal(first.x, second.x)

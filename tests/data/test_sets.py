@@ -2,18 +2,17 @@
 
 import gzip
 import hashlib
-import http.server
 import io
 import pickle
 import struct
 import tarfile
-import threading
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import local_server
 from uncrumple.data import Images, Table, Text, catalogue, from_any, load, published, readers, split
 from uncrumple.data.download import Remote
 from uncrumple.data.sets import is_named
@@ -289,35 +288,18 @@ def test_imdb(tmp_path):
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(tmp_path, monkeypatch):
     content, asked = TITANIC.encode(), []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(local_server.Handler):
         def do_GET(self):
-            wanted = self.headers.get("Range")
-            asked.append(wanted)
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
+            asked.append(self.headers.get("Range"))
+            start = self.first_byte()
+            self.head(content, start)
             self.wfile.write(content[start : start + 700])
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr("uncrumple.data.download._PAUSE_SECONDS", 0)
-    remote = Remote(
-        "titanic.csv",
-        len(content),
-        hashlib.sha256(content).hexdigest(),
-        (f"http://127.0.0.1:{server.server_address[1]}/titanic.csv",),
-    )
-    monkeypatch.setattr(published, "TITANIC", remote)
-    try:
+    local_server.go_straight(monkeypatch)
+    with local_server.serving(Handler) as address:
+        remote = Remote("titanic.csv", len(content), hashlib.sha256(content).hexdigest(), (f"{address}/titanic.csv",))
+        monkeypatch.setattr(published, "TITANIC", remote)
         data = load("titanic")
-    finally:
-        server.shutdown()
     assert len(data) == 30 and "the published file" not in data.source.split(";")[0]
     assert asked[:2] == [None, "bytes=700-"] and len(asked) == -(-len(content) // 700)
     assert (tmp_path / "cache/titanic/titanic.csv").read_bytes() == content

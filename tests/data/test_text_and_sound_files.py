@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
+from raised import message
 from uncrumple.core.text import Text
 from uncrumple.data import Dataset
 from uncrumple.utils import (
@@ -22,10 +23,6 @@ sys.path.insert(0, str(GOLDEN))
 import make_data_sets as golden  # noqa: E402
 
 VALUES = np.load(GOLDEN / "data_sets.npz")
-
-
-def message(raised):
-    return str(raised.value)
 
 
 # --- texts ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import uncrumple as keras
+from raised import explained, message
 from uncrumple import layers
 
 X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
@@ -13,16 +14,6 @@ X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
 @pytest.fixture(autouse=True)
 def _names_count_from_the_beginning():
     keras.utils.clear_session()
-
-
-def message(raised):
-    return str(raised.value)
-
-
-def explained(raised, *words):
-    """Return whether an error has three lines, the last of which says what to type, and names all this."""
-    lines = str(raised.value).split("\n")
-    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
 
 
 def two_towers(structure=list):

@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from exchange import exchanged
 
 import uncrumple as uc
 
@@ -208,11 +209,7 @@ def test_training_with_lora_and_files_of_it(tmp_path):
 
 
 def assert_files_go_both_ways(theirs, mine, folder, atol):
-    theirs.save(folder / "theirs.keras")
-    mine.save(folder / "mine.keras")
-    here, there = uc.models.load_model(folder / "theirs.keras"), keras.models.load_model(folder / "mine.keras")
-    np.testing.assert_allclose(answers(here), answers(theirs), atol=atol)
-    np.testing.assert_allclose(answers(there), answers(mine), atol=atol)
+    here, there = exchanged(mine, theirs, answers, folder, atol)
     np.testing.assert_allclose(answers(there), answers(here), atol=1e-5)
     mine.save_weights(folder / "mine.weights.h5")
     here.load_weights(folder / "mine.weights.h5")

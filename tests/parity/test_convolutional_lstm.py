@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from exchange import exchanged
 
 import uncrumple
 from uncrumple import layers as L
@@ -160,12 +161,7 @@ def test_files_go_both_ways(tmp_path):
 
     x = np.random.default_rng(0).normal(size=(BATCH, TIME, *LAST[2])).astype("float32")
     mine, theirs = model(uncrumple), model(keras)
-    mine.save(tmp_path / "mine.keras")
-    theirs.save(tmp_path / "theirs.keras")
-    read = keras.saving.load_model(tmp_path / "mine.keras")
-    np.testing.assert_allclose(read.predict(x, verbose=0), mine.predict(x, verbose=0), atol=1e-6)
-    read = uncrumple.saving.load_model(tmp_path / "theirs.keras")
-    np.testing.assert_allclose(read.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=1e-6)
+    exchanged(mine, theirs, lambda one: one.predict(x, verbose=0), tmp_path, atol=1e-6)
     mine.save_weights(tmp_path / "mine.weights.h5")
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     names = []

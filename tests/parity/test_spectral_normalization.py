@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from exchange import exchanged
 
 import uncrumple
 from uncrumple import layers as L
@@ -93,12 +94,7 @@ def test_files_go_both_ways(tmp_path):
 
     x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
     mine, theirs = model(uncrumple), model(keras)
-    mine.save(tmp_path / "mine.keras")
-    theirs.save(tmp_path / "theirs.keras")
-    read = keras.saving.load_model(tmp_path / "mine.keras")
-    np.testing.assert_allclose(read.predict(x, verbose=0), mine.predict(x, verbose=0), atol=1e-6)
-    read = uncrumple.saving.load_model(tmp_path / "theirs.keras")
-    np.testing.assert_allclose(read.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=1e-6)
+    read, _ = exchanged(mine, theirs, lambda one: one.predict(x, verbose=0), tmp_path, atol=1e-6)
     for one, other in zip(read.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import uncrumple as keras
+from raised import explained, message
 from uncrumple import layers, losses, metrics
 from uncrumple.training.compiled import CompiledLoss, CompiledMetrics, make_loss, make_metric, names_of_outputs
 
@@ -12,16 +13,6 @@ random = np.random.default_rng(0)
 X = random.normal(size=(30, 4)).astype("float32")
 LABELS = random.integers(0, 3, 30)
 NUMBERS = X.sum(1, keepdims=True)
-
-
-def message(raised):
-    return str(raised.value)
-
-
-def explained(raised, *words):
-    """Return whether an error has three lines, the last of which says what to type, and names all this."""
-    lines = str(raised.value).split("\n")
-    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
 
 
 def two_outputs(**settings):

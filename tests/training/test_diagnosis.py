@@ -259,7 +259,8 @@ def test_looks_stay_within_their_share_of_the_time():
 
     x, y = cloud()
     model.fit(x, y, epochs=1, verbose=0)
-    from uncrumple.data.batches import EndlessEpochs, make_batches
+    from uncrumple.data.batches import EndlessEpochs
+    from uncrumple.data.from_arguments import make_batches
 
     diagnosis = Diagnosis(model, EndlessEpochs(make_batches(x, y), None), loud=False, clock=clock)
     model.fit(x, y, epochs=40, verbose=0, callbacks=[diagnosis])

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import uncrumple as keras
+from raised import explained, message
 from uncrumple import layers
 
 random = np.random.default_rng(0)
@@ -19,16 +20,6 @@ X = random.normal(size=(50, 4)).astype("float32")
 Y = X.sum(1, keepdims=True)
 LABELS = (X[:, 0] > 0).astype("int64") + (X[:, 1] > 0)
 QUIET = {"verbose": 0, "batch_size": 16}
-
-
-def message(raised):
-    return str(raised.value)
-
-
-def explained(raised, *words):
-    """Return whether an error has three lines, the last of which says what to type, and names all this."""
-    lines = str(raised.value).split("\n")
-    return len(lines) == 3 and lines[2].startswith("Fix: ") and all(word in str(raised.value) for word in words)
 
 
 def regressor(**settings):

@@ -112,16 +112,18 @@ def _network(asked: Request, kind: str, size: int, last: int, stem: int, repeats
 
     With `skip`, a cell after one that halves looks back over it.
     """
-    if asked.published and asked.input_shape is not None and None in asked.input_shape:
-        raise ValueError(
-            explain(
-                f"{asked.network} got input_shape={tuple(asked.input_shape)} with the weights of ImageNet.",
-                "Expected numbers.",
-                f"{asked.network}(input_shape=({size}, {size}, 3))",
-            )
-        )
+    if asked.input_shape is None:
+        asked.input_shape = (size, size, 3)
     filters = last // 24
     first = asked.start(size, 32)
+    if None in first.shape[1:3]:
+        raise ValueError(
+            explain(
+                f"{asked.network} got images of {first.shape[1]}x{first.shape[2]} pixels.",
+                "Expected numbers: a cell fits what came before the last cell to the size that the last one left.",
+                f"{asked.network}(include_top=False, input_shape=({size}, {size}, 3))",
+            )
+        )
     conv = layers.Conv2D(stem, 3, strides=2, use_bias=False, kernel_initializer="he_normal", name="stem_conv1")
     x, before = _bn(conv(first), "stem_bn1"), None
     x, before = _reduction_cell(x, before, filters // 4, "stem_1")
@@ -155,14 +157,14 @@ def NASNetMobile(
 ) -> Functional:
     """Return NASNetMobile: twelve normal cells, and four that halve the image.
 
+    Without the top, too, images have 224 x 224 pixels unless `input_shape` gives other numbers.
+
     Source: Zoph et al., "Learning transferable architectures for scalable image recognition", CVPR 2018.
 
     Example:
         >>> NASNetMobile(weights=None, input_shape=(32, 32, 3), classes=10).output_shape
         (None, 10)
     """
-    if not include_top and input_shape is None:
-        input_shape = (224, 224, 3)
     asked = Request(
         "NASNetMobile", include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
     )
@@ -181,6 +183,8 @@ def NASNetLarge(
     name: str = "nasnet_large",
 ) -> Functional:
     """Return NASNetLarge: eighteen normal cells, and four that halve the image.
+
+    Without the top, too, images have 331 x 331 pixels unless `input_shape` gives other numbers.
 
     Source: Zoph et al., "Learning transferable architectures for scalable image recognition", CVPR 2018.
 

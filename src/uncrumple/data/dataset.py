@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
+from uncrumple.data import dataset_checks as checks
 from uncrumple.data import sources, stages
 from uncrumple.data.background import close, cores
+from uncrumple.data.dataset_checks import AUTOTUNE
 from uncrumple.data.disk import DiskArray, is_on_disk
 from uncrumple.data.elements import as_array, as_element, as_numpy, padded, stacked
 from uncrumple.data.sources import INFINITE, UNKNOWN
+from uncrumple.data.windows import windows
 
-# Stands for a number of threads, or of elements to read ahead, that is chosen here.
-AUTOTUNE = -1
-_AHEAD = 2
+_AHEAD = 2  # elements that `AUTOTUNE` reads ahead
 
 
 class Dataset(torch.utils.data.IterableDataset):
@@ -75,15 +75,7 @@ class Dataset(torch.utils.data.IterableDataset):
         structure = tree.map_structure(
             lambda leaf: DiskArray(leaf, "the data") if is_on_disk(leaf) else as_array(leaf), _lists_as_arrays(tensors)
         )
-        for leaf in tree.flatten(structure):
-            if getattr(leaf, "ndim", 0) == 0:
-                raise ValueError(
-                    explain(
-                        "Dataset.from_tensor_slices got a single number or text.",
-                        "Expected arrays, which have rows.",
-                        "Dataset.from_tensors(...) for one element",
-                    )
-                )
+        checks.check_rows(structure)
         return Dataset(sources.Slices(structure))
 
     @staticmethod
@@ -111,14 +103,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.from_generator(squares, args=(3,)))
             [tensor(0), tensor(1), tensor(4)]
         """
-        if not callable(generator):
-            raise TypeError(
-                explain(
-                    f"Dataset.from_generator got a {type(generator).__name__}.",
-                    "Expected a function, so that each epoch can begin anew.",
-                    "Dataset.from_generator(make_batches), without calling it",
-                )
-            )
+        checks.check_generator(generator)
         return Dataset(sources.Generated(generator, tuple(args)))
 
     @staticmethod
@@ -144,7 +129,7 @@ class Dataset(torch.utils.data.IterableDataset):
         """
         structure = datasets[0] if len(datasets) == 1 else datasets
         for one in tree.flatten(structure):
-            _check_dataset("Dataset.zip", one)
+            checks.check_dataset("Dataset.zip", one)
         made = Dataset(stages.Zipped(structure))
         named = [one for one in tree.flatten(structure) if one.class_names is not None]
         made.class_names = named[0].class_names if named else None
@@ -238,16 +223,11 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(3).map(lambda x: x * 2))
             [tensor(0), tensor(2), tensor(4)]
         """
-        if deterministic is False:
-            raise ValueError(
-                explain(
-                    "Dataset.map got deterministic=False.",
-                    "Expected None or True: the order is kept always.",
-                    "dataset.map(function, num_parallel_calls=AUTOTUNE)",
-                )
-            )
-        _check_callable("map", map_func)
-        workers = 0 if num_parallel_calls is None else _whole("map", "num_parallel_calls", num_parallel_calls, cores())
+        checks.check_deterministic(deterministic)
+        checks.check_callable("map", map_func)
+        workers = (
+            0 if num_parallel_calls is None else checks.whole("map", "num_parallel_calls", num_parallel_calls, cores())
+        )
         return self._followed(stages.Mapped(self._stage, map_func, workers))
 
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
@@ -257,7 +237,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(5).filter(lambda x: x % 2 == 0))
             [tensor(0), tensor(2), tensor(4)]
         """
-        _check_callable("filter", predicate)
+        checks.check_callable("filter", predicate)
         return self._followed(stages.Filtered(self._stage, predicate), files=False)
 
     def enumerate(self, start: int = 0) -> Dataset:
@@ -276,7 +256,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(3).flat_map(lambda x: Dataset.range(int(x))))
             [tensor(0), tensor(0), tensor(1)]
         """
-        _check_callable("flat_map", map_func)
+        checks.check_callable("flat_map", map_func)
         return self._followed(stages.Flat(self._stage, map_func, 1, 1, "flat_map"), files=False)
 
     def interleave(self, map_func: Callable[..., Any], cycle_length: int, block_length: int = 1) -> Dataset:
@@ -292,15 +272,15 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(pairs.as_numpy_iterator()) == [1, 2, 1, 2]
             True
         """
-        _check_callable("interleave", map_func)
-        cycle = _whole("interleave", "cycle_length", cycle_length, cores())
-        block = _whole("interleave", "block_length", block_length)
+        checks.check_callable("interleave", map_func)
+        cycle = checks.whole("interleave", "cycle_length", cycle_length, cores())
+        block = checks.whole("interleave", "block_length", block_length)
         return self._followed(stages.Flat(self._stage, map_func, cycle, block, "interleave"), files=False)
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
         """Return what a function of data sets makes of this one."""
         made = transformation_func(self)
-        _check_dataset("Dataset.apply: the function", made)
+        checks.check_dataset("Dataset.apply: the function", made)
         return made
 
     # --- batches ---------------------------------------------------------------------------------
@@ -316,7 +296,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(3).batch(2))
             [tensor([0, 1]), tensor([2])]
         """
-        size = _whole("batch", "batch_size", batch_size)
+        size = checks.whole("batch", "batch_size", batch_size)
         return self._followed(stages.Batched(self._stage, size, drop_remainder))
 
     def padded_batch(self, batch_size: int, padding_values: Any = 0, drop_remainder: bool = False) -> Dataset:
@@ -333,7 +313,7 @@ class Dataset(torch.utils.data.IterableDataset):
             [tensor([[1., 0.],
                     [1., 1.]])]
         """
-        size = _whole("padded_batch", "batch_size", batch_size)
+        size = checks.whole("padded_batch", "batch_size", batch_size)
         return self._followed(
             stages.Batched(self._stage, size, drop_remainder, lambda some: padded(some, padding_values))
         )
@@ -354,7 +334,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> [len(batch) for batch in Dataset.range(6).batch(2).rebatch(4)]
             [4, 2]
         """
-        return self.unbatch().batch(_whole("rebatch", "batch_size", batch_size), drop_remainder)
+        return self.unbatch().batch(checks.whole("rebatch", "batch_size", batch_size), drop_remainder)
 
     def window(self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False) -> Dataset:
         """Return data sets of `size` elements each, which may overlap.
@@ -372,27 +352,14 @@ class Dataset(torch.utils.data.IterableDataset):
             True
             True
         """
-        size, stride = _whole("window", "size", size), _whole("window", "stride", stride)
-        step = size if shift is None else _whole("window", "shift", shift)
+        size, stride = checks.whole("window", "size", size), checks.whole("window", "stride", stride)
+        step = size if shift is None else checks.whole("window", "shift", shift)
 
-        def windows() -> Iterator[Any]:
-            waiting: list[Any] = []
-            running, ended = iter(self), False
-            while not ended or waiting:
-                while not ended and len(waiting) < (size - 1) * stride + 1:
-                    try:
-                        waiting.append(next(running))
-                    except StopIteration:
-                        ended = True
-                some = waiting[: (size - 1) * stride + 1 : stride]
-                if not some or (drop_remainder and len(some) < size):
-                    return
+        def made() -> Iterator[Any]:
+            for some in windows(iter(self), size, step, stride, drop_remainder):
                 yield _dataset_of(some)
-                for _ in range(max(0, step - len(waiting))):
-                    next(running, None)
-                del waiting[:step]
 
-        return Dataset.from_generator(windows)
+        return Dataset.from_generator(made)
 
     # --- order -------------------------------------------------------------------------------------
 
@@ -409,16 +376,8 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> sorted(int(x) for x in Dataset.range(4).shuffle(4, seed=0))
             [0, 1, 2, 3]
         """
-        size = _whole("shuffle", "buffer_size", buffer_size)
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ValueError(
-                explain(
-                    f"Dataset.shuffle got seed={seed!r}.",
-                    "Expected a whole number of at least 0, or None.",
-                    "dataset.shuffle(1000, seed=0)",
-                )
-            )
-        order = stages.Order(size, None if seed is None else int(seed), bool(reshuffle_each_iteration))
+        size = checks.whole("shuffle", "buffer_size", buffer_size)
+        order = stages.Order(size, checks.seed(seed), bool(reshuffle_each_iteration))
         return self._followed(self._chosen(order, self._stage.count()) or stages.Shuffled(self._stage, order))
 
     def _chosen(self, choose: Any, count: int) -> sources.Stage | None:
@@ -433,7 +392,7 @@ class Dataset(torch.utils.data.IterableDataset):
             6
         """
         if count is not None and count != -1:
-            count = _whole("repeat", "count", count, least=0)
+            count = checks.whole("repeat", "count", count, least=0)
         return self._followed(stages.Repeated(self._stage, None if count == -1 else count))
 
     def _part(self, start: int, stop: int | None, step: int = 1) -> Dataset:
@@ -448,7 +407,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(9).take(2))
             [tensor(0), tensor(1)]
         """
-        return self._part(0, None if count == -1 else _whole("take", "count", count, least=0))
+        return self._part(0, None if count == -1 else checks.whole("take", "count", count, least=0))
 
     def skip(self, count: int) -> Dataset:
         """Return what comes after the first `count` elements; nothing with -1.
@@ -457,7 +416,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(4).skip(2))
             [tensor(2), tensor(3)]
         """
-        return self.take(0) if count == -1 else self._part(_whole("skip", "count", count, least=0), None)
+        return self.take(0) if count == -1 else self._part(checks.whole("skip", "count", count, least=0), None)
 
     def shard(self, num_shards: int, index: int) -> Dataset:
         """Return every `num_shards`-th element, from number `index` on: the share of one of several machines.
@@ -466,15 +425,8 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(5).shard(2, 1))
             [tensor(1), tensor(3)]
         """
-        shards = _whole("shard", "num_shards", num_shards)
-        if not 0 <= index < shards:
-            raise ValueError(
-                explain(
-                    f"Dataset.shard got index={index} with num_shards={shards}.",
-                    f"Expected an index from 0 to {shards - 1}.",
-                    f"dataset.shard({shards}, 0)",
-                )
-            )
+        shards = checks.whole("shard", "num_shards", num_shards)
+        checks.check_shard(shards, index)
         return self._part(index, None, shards)
 
     def concatenate(self, dataset: Dataset) -> Dataset:
@@ -484,7 +436,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(1).concatenate(Dataset.range(2)))
             [tensor(0), tensor(0), tensor(1)]
         """
-        _check_dataset("Dataset.concatenate", dataset)
+        checks.check_dataset("Dataset.concatenate", dataset)
         return self._followed(stages.Joined((self._stage, dataset._stage)), files=False)
 
     # --- memory and time ---------------------------------------------------------------------------
@@ -509,7 +461,7 @@ class Dataset(torch.utils.data.IterableDataset):
             >>> list(Dataset.range(2).prefetch(1))
             [tensor(0), tensor(1)]
         """
-        size = _whole("prefetch", "buffer_size", buffer_size, _AHEAD, least=0)
+        size = checks.whole("prefetch", "buffer_size", buffer_size, _AHEAD, least=0)
         return self._followed(stages.Ahead(self._stage, size))
 
 
@@ -541,41 +493,3 @@ def _lists_as_arrays(tensors: Any) -> Any:
     if isinstance(tensors, list) and tensors and isinstance(tensors[0], torch.Tensor):
         return torch.stack(tensors)
     return as_array(tensors) if isinstance(tensors, list) else tensors
-
-
-def _whole(method: str, name: str, value: Any, chosen: int | None = None, least: int = 1) -> int:
-    """Return a whole number that a method was given, or what is chosen for `AUTOTUNE`."""
-    if chosen is not None and value == AUTOTUNE:
-        return chosen
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        also = ", or AUTOTUNE" if chosen is not None else ""
-        raise ValueError(
-            explain(
-                f"Dataset.{method} got {name}={value!r}.",
-                f"Expected a whole number of at least {least}{also}.",
-                f"dataset.{method}({name}={max(least, 2)})",
-            )
-        )
-    return int(value)
-
-
-def _check_callable(method: str, function: Any) -> None:
-    if not callable(function):
-        raise TypeError(
-            explain(
-                f"Dataset.{method} got a {type(function).__name__}.",
-                "Expected a function.",
-                f"dataset.{method}(lambda x, y: ...)",
-            )
-        )
-
-
-def _check_dataset(method: str, value: Any) -> None:
-    if not isinstance(value, Dataset):
-        raise TypeError(
-            explain(
-                f"{method} got a {type(value).__name__}.",
-                "Expected a Dataset.",
-                "Dataset.from_tensor_slices(...)",
-            )
-        )

@@ -10,9 +10,7 @@ the second step.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -21,17 +19,14 @@ import torch
 
 from uncrumple import regularizers
 from uncrumple.core import naming, own_values, registry, remat, tree
-from uncrumple.core.arguments import check_arguments
 from uncrumple.core.dtypes import get_policy
-from uncrumple.core.errors import explain, unknown_argument, warn
+from uncrumple.core.errors import explain, warn
 from uncrumple.core.variable import Variable
-from uncrumple.layers import failures, symbolic
+from uncrumple.layers import configs, failures, signatures, symbolic
 from uncrumple.layers.input_spec import check_inputs
 from uncrumple.layers.modes import calls
 from uncrumple.layers.other_calls import OtherCalls
 from uncrumple.layers.shapes import as_tuples, has_used_mask, masks_by_name, masks_of, shape_of, symbols, use_masks
-
-_BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "name", "input_shape", "input_dim")
 
 
 class Layer(OtherCalls):
@@ -65,7 +60,9 @@ class Layer(OtherCalls):
         torch.Size([2, 3])
     """
 
-    # What calls this layer's `call` passes on; found once per class.
+    # What `call` and `build` take: see signatures.py.
+    _call_parameters: tuple[str, ...] = ("inputs",)
+    _takes_anything = False
     _takes_training = False
     _acts_untold = False  # as in Keras, `def call(self, x, training=True)` trains where nobody says otherwise
     _takes_mask = False
@@ -78,18 +75,7 @@ class Layer(OtherCalls):
     _known_arguments: frozenset[str] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls._known_arguments is not None and not kwargs.keys() <= cls._known_arguments:
-            unknown = {name: value for name, value in kwargs.items() if name not in cls._known_arguments}
-            raise_unknown_arguments(cls, unknown)
-        if cls._known_arguments is not None and getattr(args[0] if args else None, "ndim", 0) > 1:
-            raise TypeError(
-                explain(
-                    f"{cls.__name__} got a tensor of shape {tuple(args[0].shape)} in place of its settings.",
-                    "Expected the settings first, and then a call on the tensor.",
-                    f"{cls.__name__}(...)(x)",
-                )
-            )
-        check_arguments(cls, args, kwargs, _BASE_ARGUMENTS)
+        signatures.check_given(cls, args, kwargs)
         made = super().__new__(cls)
         # Kept, so that a user's layer has a config without writing get_config.
         object.__setattr__(made, "_given", (args, kwargs))
@@ -97,30 +83,14 @@ class Layer(OtherCalls):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        signatures.note_methods(cls)
         if "build" in cls.__dict__:
             cls.build = _built_once(cls.__dict__["build"])  # type: ignore[method-assign]
-            build_parameters = [p for p in _parameters_of(cls.__dict__["build"]) if p.kind is not p.VAR_KEYWORD]
-            cls._build_parameters = tuple(p.name for p in build_parameters)
-            cls._build_required = frozenset(p.name for p in build_parameters if p.default is p.empty)
-        if "call" in cls.__dict__:
-            parameters = _parameters_of(cls.call)
-            names = {parameter.name for parameter in parameters}
-            anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-            cls._takes_training = "training" in names
-            cls._acts_untold = any(p.name == "training" and p.default is True for p in parameters)
-            cls._takes_mask = "mask" in names
-            cls._takes_masks = tuple(p.name for p in parameters if f"{p.name}_mask" in names)
-            cls._call_parameters = tuple(p.name for p in parameters)
-            cls._takes_anything = anything
         cls._known_arguments = None
         if cls.__module__.startswith("uncrumple.layers."):
             if "get_config" in cls.__dict__:
-                cls.get_config = _as_plain_data(cls.__dict__["get_config"])  # type: ignore[method-assign]
-            own = [p.name for base in cls.__mro__ if issubclass(base, Layer) for p in _parameters_of(base.__init__)]
-            cls._known_arguments = frozenset([*own, *_BASE_ARGUMENTS])
-
-    _call_parameters: tuple[str, ...] = ("inputs",)
-    _takes_anything = False
+                cls.get_config = configs.as_plain_data(cls.__dict__["get_config"])  # type: ignore[method-assign]
+            cls._known_arguments = signatures.arguments_of(base for base in cls.__mro__ if issubclass(base, Layer))
 
     def __init__(
         self,
@@ -138,7 +108,7 @@ class Layer(OtherCalls):
             kwargs["input_shape"] = (kwargs.pop("input_dim"),)
         self._input_shape_argument = kwargs.pop("input_shape", None)
         if kwargs:
-            raise_unknown_arguments(type(self), kwargs)
+            signatures.refuse_unknown(type(self), kwargs)
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
                 explain(
@@ -436,8 +406,7 @@ class Layer(OtherCalls):
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the shape of the output for an input shape, by running `call` without data."""
         shape = args[0] if args else next(iter(kwargs.values()))
-        spec = tree.map_structure(lambda leaf: leaf, symbols(shape, self.compute_dtype))
-        outputs = self.compute_output_spec(spec)
+        outputs = self.compute_output_spec(symbols(shape, self.compute_dtype))
         return tree.map_structure(lambda leaf: leaf.shape, outputs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -463,24 +432,7 @@ class Layer(OtherCalls):
 
     def _with_given_arguments(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a config with what the constructor was given, and without what it does not take."""
-        parameters = _parameters_of(type(self).__init__)
-        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        args, kwargs = self._given
-        if any(p.kind is p.VAR_POSITIONAL for p in parameters) and args:
-            raise NotImplementedError(
-                explain(
-                    f"{self._label} takes any number of arguments (*args), so its config cannot be made for it.",
-                    "Expected named arguments, or a get_config() of its own.",
-                    f"def __init__(self, sizes, **kwargs) in {type(self).__name__}, and a list for sizes",
-                )
-            )
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            config = {name: value for name, value in config.items() if name in names}
-        given = {**dict(zip(names, args)), **kwargs}
-        return {
-            **config,
-            **{name: value for name, value in given.items() if name not in ("name", "trainable", "dtype")},
-        }
+        return configs.with_given_arguments(self, config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
@@ -490,23 +442,7 @@ class Layer(OtherCalls):
             config: What `get_config()` returned, or what a file holds of it.
             custom_objects: {name: class or function} that the config may name.
         """
-        with registry.custom_object_scope(custom_objects or {}):
-            config = {
-                key: registry.deserialize_keras_object(value) if isinstance(value, (dict, list)) else value
-                for key, value in config.items()
-            }
-        try:
-            return cls(**config)
-        except TypeError as error:
-            if symbolic.is_explained(error):
-                raise
-            raise TypeError(
-                explain(
-                    f"{cls.__name__} could not be made from its config: {error}.",
-                    f"Expected its arguments, got {sorted(config)}.",
-                    f"let {cls.__name__}.get_config() return the arguments of its __init__",
-                )
-            ) from None
+        return configs.made_from(cls, config, custom_objects)
 
     # --- copies ----------------------------------------------------------------------
 
@@ -533,10 +469,6 @@ class Layer(OtherCalls):
 # --- small things ---------------------------------------------------------------------
 
 
-def _parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    return [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
-
-
 def _is_alone(args: Any, kwargs: dict[str, Any]) -> bool:
     """Return whether no argument but the first holds tensors.
 
@@ -548,7 +480,7 @@ def _is_alone(args: Any, kwargs: dict[str, Any]) -> bool:
 
 def _built_once(build: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a layer's `build`: weights are real, the shapes are kept, and `built` is set."""
-    parameters = _parameters_of(build)
+    parameters = signatures.parameters_of(build)
 
     @functools.wraps(build)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -560,29 +492,3 @@ def _built_once(build: Callable[..., Any]) -> Callable[..., Any]:
         self.built = True
 
     return wrapped
-
-
-def _as_plain_data(get_config: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a built-in layer's `get_config`, so that what it holds is written out and shared with nobody.
-
-    What cannot be written (a lambda, a torch module) stays as it is; saving says so.
-    """
-
-    @functools.wraps(get_config)
-    def wrapped(self: Any) -> dict[str, Any]:
-        config = get_config(self)
-        for name, value in config.items():
-            with contextlib.suppress(TypeError, ValueError):
-                config[name] = registry.serialize_keras_object(value)
-        return config
-
-    return wrapped
-
-
-def raise_unknown_arguments(cls: type, kwargs: dict[str, Any]) -> None:
-    """Raise a TypeError (ValueError in Keras's manner) for keyword arguments that a layer does not have."""
-    name = next(iter(kwargs))
-    init: Any = vars(cls).get("__init__", cls.__init__)  # type: ignore[misc]
-    known = [p.name for p in _parameters_of(init) if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    known += [argument for argument in _BASE_ARGUMENTS if argument not in known]
-    raise ValueError(unknown_argument(cls.__name__, name, known))

@@ -1,8 +1,7 @@
-"""What a layer holds: its parts, its weights and their types, and the losses it adds."""
+"""The weights of a layer: how they are made, in which types and order they are kept, and the losses it adds."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,13 @@ import torch
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core import limits, naming, own_values, tree
 from uncrumple.core.dtypes import DTypePolicy, dtype_name, get_policy, torch_dtype
-from uncrumple.core.errors import NoAttribute, explain
+from uncrumple.core.errors import explain
 from uncrumple.core.policy_map import DTypePolicyMap
 from uncrumple.core.shapes import as_shape
 from uncrumple.core.variable import Variable, as_tensor, watch
 from uncrumple.layers import symbolic
 from uncrumple.layers.checks import one_of
-from uncrumple.layers.failures import init_first
-from uncrumple.layers.tracking import TrackedDict, TrackedList, holds_parts
+from uncrumple.layers.holding import PartHolder
 
 _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica", None)
 
@@ -29,106 +27,16 @@ class Added:
     count = 0
 
 
-class WeightHolder(torch.nn.Module):
+class WeightHolder(PartHolder):
     """A module that keeps its weights in Keras's order and hands them out in the type that is computed in.
 
     The lower half of `Layer`; nothing here says how a layer is called.
     """
 
-    name: str
     built: bool
     autocast: bool
-    _own_variables: list[Variable]
     _losses: list[Any]
     _trainable: bool
-
-    @property
-    def _label(self) -> str:
-        """Class and name, as messages say it: `Dense 'dense_1'`."""
-        return f"{type(self).__name__} '{self.name}'"
-
-    # --- attributes: parts put into them become part of the layer -------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lists that this package keeps for itself hold weights that are parts already.
-        private = name.startswith("_") and sys._getframe(1).f_globals.get("__name__", "").startswith("uncrumple.")
-        if isinstance(value, (list, dict)) and "_own_variables" in self.__dict__ and not private:
-            if isinstance(value, dict) and (holds_parts(value) or not value):
-                value = TrackedDict(value, lambda part: self._adopt(part, name))
-            elif isinstance(value, list) and (holds_parts(value) or not value):
-                value = TrackedList(value, lambda part: self._adopt(part, name))
-        elif isinstance(value, tuple) and holds_parts(value) and not private:
-            self._adopt(value, name)
-        if isinstance(value, torch.nn.Module) and "_modules" not in self.__dict__:
-            raise AttributeError(init_first(self, name))
-        if isinstance(value, torch.nn.Parameter):
-            if "_parameters" not in self.__dict__:
-                raise AttributeError(init_first(self, name))
-            for known, parameter in list(self._parameters.items()):
-                if parameter is value and known != name:
-                    del self._parameters[known]
-            before = self._parameters.get(name)
-            if isinstance(before, Variable) and not isinstance(value, Variable):  # load_state_dict(assign=True)
-                value = before.like(value)
-            if isinstance(value, Variable) and not any(value is own for own in self._own_variables):
-                self._own_variables.append(value)
-        if name == "trainable":  # a property; nn.Module would not see that
-            object.__setattr__(self, name, value)
-            return
-        super().__setattr__(name, value)
-        if isinstance(value, torch.nn.Module):
-            self._freeze_with_me(value)
-            if not isinstance(value, WeightHolder):
-                value.train(self.training)
-
-    def __getattr__(self, name: str) -> Any:
-        # nn.Module keeps weights in a dict and finds them here. Within a call
-        # they are handed out in the compute type, and while shapes are being
-        # found, without numbers.
-        inside = self.__dict__
-        parameters = inside.get("_parameters")
-        if parameters is not None and name in parameters:
-            weight = parameters[name]
-            if weight is None:
-                return None
-            if symbolic.state.active:
-                # Still a Variable: a layer that assigns to it changes nothing while shapes are found.
-                empty = torch.empty_like(weight, device="meta")
-                weight = weight.like(empty) if isinstance(weight, Variable) else empty
-            cast = inside.get("_weights_as")
-            if cast is not None and weight.is_floating_point() and getattr(parameters[name], "autocast", True):
-                return weight.to(cast)
-            return weight
-        if "_modules" not in inside:
-            raise AttributeError(init_first(self, name))
-        if name not in inside["_modules"] and isinstance(getattr(type(self), name, None), property):
-            return getattr(type(self), name).fget(self)  # it raised an AttributeError: let its words be seen
-        for parts in (inside["_modules"], inside["_buffers"]):
-            if name in parts:
-                return parts[name]
-        owner = self._label if "name" in inside else type(self).__name__
-        fix = f"self.{name} = ... in __init__() or build(), before it is used"
-        raise NoAttribute(owner, name, lambda: dir(self), fix)
-
-    def _adopt(self, part: Any, name: str) -> None:
-        """Make a layer or weight that sits in a list or dict attribute a part of this layer."""
-        if isinstance(part, dict):
-            for value in part.values():
-                self._adopt(value, name)
-        elif isinstance(part, (list, tuple)):
-            for value in part:
-                self._adopt(value, name)
-        elif isinstance(part, torch.nn.Module):
-            if not any(part is known for known in self._modules.values()):
-                self._modules[_numbered({**self._modules, **self.__dict__}, name)] = part
-                self._freeze_with_me(part)
-                if not isinstance(part, WeightHolder):
-                    part.train(self.training)
-        elif isinstance(part, torch.nn.Parameter):
-            if not any(part is known for known in self._parameters.values()):
-                self._parameters[_numbered({**self._parameters, **self.__dict__}, name)] = part
-            if isinstance(part, Variable) and not any(part is own for own in self._own_variables):
-                self._own_variables.append(part)
 
     # --- where it stands --------------------------------------------------------------
 
@@ -297,18 +205,6 @@ class WeightHolder(torch.nn.Module):
                 part.trainable = value
             else:
                 part.requires_grad_(bool(value))
-
-    def _freeze_with_me(self, part: torch.nn.Module) -> None:
-        """Freeze a new part, if this layer is frozen."""
-        if not self.__dict__.get("_trainable", True):
-            if isinstance(part, WeightHolder):
-                part.trainable = False
-            else:
-                part.requires_grad_(False)
-
-    def _sublayers(self) -> list[torch.nn.Module]:
-        """Return the direct parts of this layer, each once, in the order they were added."""
-        return list(dict.fromkeys(module for module in self._modules.values() if module is not None))
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
         found: list[Any] = [self] if include_self else []
@@ -493,14 +389,6 @@ def _free_name(taken: Any, wanted: str) -> str:
     if wanted not in taken:
         return wanted
     count = 1
-    while f"{wanted}_{count}" in taken:
-        count += 1
-    return f"{wanted}_{count}"
-
-
-def _numbered(taken: Any, wanted: str) -> str:
-    """Return a name for one of several parts of an attribute; the name itself is the attribute's."""
-    count = 0
     while f"{wanted}_{count}" in taken:
         count += 1
     return f"{wanted}_{count}"

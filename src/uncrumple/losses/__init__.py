@@ -129,14 +129,7 @@ def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
         >>> deserialize(serialize(BinaryCrossentropy(label_smoothing=0.1))).label_smoothing
         0.1
     """
-    with registry.CustomObjectScope(custom_objects or {}):
-        if not isinstance(name, dict):
-            return get(name)
-        # Old files name a built-in class without its module.
-        known = name.get("class_name")
-        if name.get("module") or known not in _BY_NAME or registry.get_registered_object(known) is not None:
-            return registry.deserialize_keras_object(name)
-        return _BY_NAME[known].from_config(name.get("config") or {})
+    return registry.deserialize(name, _BY_NAME, get, custom_objects)
 
 
 __all__ = [

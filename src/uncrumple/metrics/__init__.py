@@ -177,14 +177,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         >>> deserialize(serialize(Precision(thresholds=0.3))).thresholds
         [0.3]
     """
-    with registry.CustomObjectScope(custom_objects or {}):
-        if not isinstance(config, dict):
-            return get(config)
-        # Old files name a built-in class without its module, sometimes in snake case.
-        name = config.get("class_name")
-        if config.get("module") or name not in _BY_NAME or registry.get_registered_object(name) is not None:
-            return registry.deserialize_keras_object(config)
-        return _BY_NAME[name].from_config(config.get("config") or {})
+    return registry.deserialize(config, _BY_NAME, get, custom_objects)
 
 
 __all__ = [

@@ -23,11 +23,12 @@ from uncrumple.core import own_parts, own_values, registry
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.variable import gradient_of
 from uncrumple.kernels.embedding import gradients_as_rows
-from uncrumple.optimizers import checks, clipping
-from uncrumple.optimizers.state import OptimizerState, Tensors
+from uncrumple.optimizers import checks, clipping, own_updates
+from uncrumple.optimizers.given_gradients import GivenGradients
+from uncrumple.optimizers.state import Tensors
 
 
-class Optimizer(OptimizerState):
+class Optimizer(GivenGradients):
     """Base class: moves the weights of a model against their gradients.
 
     weight = weight - weight_decay * learning_rate * weight, then the update of the subclass.
@@ -246,7 +247,7 @@ class Optimizer(OptimizerState):
                 if self.weight_decay and not self._decay_is_fused:
                     self._decay(weights, self.weight_decay * rate)
                 if self._iterations == 0 and self._is_own:
-                    self._first_update(weights, gradients, rate, slots)
+                    own_updates.first_update(self, weights, gradients, rate, slots)
                 else:
                     self.update_weights(weights, gradients, rate, slots)
             if self._averages:
@@ -272,45 +273,12 @@ class Optimizer(OptimizerState):
             try:
                 returned = self.update_step(gradient, weight, learning_rate)  # type: ignore[func-returns-value]
             except Exception as error:
-                failure = own_parts.failed(
-                    f"{type(self).__name__} '{self.name}'",
-                    error,
-                    on=f" in update_step() on the weight '{self._name_of(weight)}' of shape {tuple(weight.shape)}",
-                    expected="Expected operations that fit this shape: that of the gradient, too.",
-                    about_shapes=True,
-                    fix="self.assign_sub(variable, learning_rate * gradient)",
-                )
+                failure = own_updates.failed(self, weight, error)
                 if failure is None:
                     raise
                 raise failure from None
             if isinstance(returned, torch.Tensor) and returned is not weight:
-                raise TypeError(
-                    explain(
-                        f"{type(self).__name__} '{self.name}': its update_step() returned "
-                        f"{own_parts.described(returned)}.",
-                        "Expected it to change the weight in place, and to return nothing.",
-                        "self.assign(variable, ...) or self.assign_sub(variable, ...) in place of return",
-                    )
-                )
-
-    def _first_update(self, weights: Tensors, gradients: Tensors, learning_rate: float, slots: list[Tensors]) -> None:
-        """Do the first update of an optimizer that a user wrote, and refuse NaN that its formula made."""
-
-        def broken(tensors: Tensors) -> list[bool]:
-            return [bool(torch.isnan(one).any()) for one in tensors]
-
-        before = broken(weights)
-        self.update_weights(weights, gradients, learning_rate, slots)
-        for weight, old, gradient, new in zip(weights, before, broken(gradients), broken(weights)):
-            if new and not old and not gradient:
-                raise ValueError(
-                    explain(
-                        f"{type(self).__name__} '{self.name}' turned the weight '{self._name_of(weight)}' into NaN "
-                        "in its first step, with a gradient that is finite.",
-                        "Expected finite numbers.",
-                        "gradient / (velocity.sqrt() + 1e-7): a small number where something is divided by 0",
-                    )
-                )
+                raise TypeError(own_updates.say_returned(self, returned))
 
     def update_step(self, gradient: torch.Tensor, variable: Any, learning_rate: Any) -> None:
         """Move one weight in place. For subclasses that do not write `update_weights`."""
@@ -370,116 +338,7 @@ class Optimizer(OptimizerState):
         if self.ema_overwrite_frequency and (updates + 1) % self.ema_overwrite_frequency == 0:
             torch._foreach_copy_(self._weights, self._averages)
 
-    # --- Keras's interface ------------------------------------------------------------
-
-    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
-        """Do one step with gradients given as a list.
-
-        Args:
-            grads: One tensor or array per weight, or None where there is none.
-            trainable_variables: The weights they belong to; None means those
-                that `build` got. The first call builds the optimizer.
-
-        Raises:
-            ValueError: They do not match the weights it was built with.
-        """
-        grads = list(grads)
-        if not grads:
-            return
-        if trainable_variables is None:
-            self._check_built()
-            chosen = self._weights
-        else:
-            chosen = list(trainable_variables)
-            self.build(chosen)
-        if len(grads) != len(chosen):
-            raise ValueError(
-                explain(
-                    f"{self.name} got {len(grads)} gradients for {len(chosen)} weights.",
-                    "Expected one gradient (or None) per weight, in the same order.",
-                    "optimizer.apply(gradients, model.trainable_variables)",
-                )
-            )
-        pairs = [self._as_pair(gradient, weight) for gradient, weight in zip(grads, chosen)]
-        if len(pairs) == len(self._weights) and all(
-            place == wanted and gradient is not None for wanted, (place, gradient) in enumerate(pairs)
-        ):
-            self._apply([gradient for _, gradient in pairs if gradient is not None])
-        else:
-            self._apply_some(pairs)
-
-    def _as_pair(self, gradient: Any, weight: torch.Tensor) -> tuple[int, torch.Tensor | None]:
-        place = self._index.get(id(weight))
-        if place is None:
-            raise ValueError(
-                explain(
-                    f"{self.name} does not know the weight '{getattr(weight, 'path', None) or tuple(weight.shape)}'.",
-                    f"Expected one of the {len(self._weights)} weights it was built with.",
-                    f"make a new {type(self).__name__} for a new set of weights",
-                )
-            )
-        if gradient is None:
-            return place, None
-        gradient = torch.as_tensor(gradient, dtype=weight.dtype, device=weight.device).detach()
-        if gradient.shape != weight.shape:
-            raise ValueError(
-                explain(
-                    f"The gradient for '{self._name_of(weight)}' has shape {tuple(gradient.shape)}.",
-                    f"Expected the weight's own shape, {tuple(weight.shape)}.",
-                    "give the gradients in the order of the weights",
-                )
-            )
-        return place, gradient
-
-    def stateless_apply(
-        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return what a step makes of other values of the weights and of the optimizer's variables; both stay as they are.
-
-        Args:
-            optimizer_variables: A value for each of `variables`.
-            grads: A gradient for each weight, in the order that the optimizer was built for.
-            trainable_variables: A value for each weight.
-
-        Returns:
-            (values of the weights, values of `variables`), after the step.
-        """
-        if not self.built:
-            raise ValueError(
-                explain(
-                    f"{type(self).__name__} was applied without state, and is not built.",
-                    "Expected it to know its weights.",
-                    "optimizer.build(model.trainable_variables)",
-                )
-            )
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        own = [*weights, *self.variables]
-        values = [*trainable_variables, *optimizer_variables]
-        if len(weights) != len(trainable_variables) or len(own) != len(values):
-            raise ValueError(
-                explain(
-                    f"{type(self).__name__} got {len(trainable_variables)} weights and "
-                    f"{len(optimizer_variables)} of its own variables.",
-                    f"Expected {len(weights)} and {len(own) - len(weights)}.",
-                    "stateless_apply(optimizer.variables, grads, model.trainable_variables)",
-                )
-            )
-        kept = [_copy_of(variable) for variable in own]
-        try:
-            for variable, value in zip(own, [_copy_of(value) for value in values]):
-                _put(variable, value)
-            self.apply(list(grads), weights)
-            after = [_copy_of(variable) for variable in own]
-        finally:
-            for variable, value in zip(own, kept):
-                _put(variable, value)
-        return after[: len(weights)], after[len(weights) :]
-
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, torch.Tensor]]) -> Any:
-        """Do one step with (gradient, weight) pairs; returns the number of updates made."""
-        pairs = list(grads_and_vars)
-        self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
-        return self.iterations
+    # --- beside the step --------------------------------------------------------------
 
     def scale_loss(self, loss: Any) -> Any:
         """Return the loss times `loss_scale_factor`; call `backward()` on that one."""
@@ -564,21 +423,6 @@ class Optimizer(OptimizerState):
 
 # torch's own wrapper: it calls the registered hooks and names the step in a profile.
 _step_with_hooks: Any = torch.optim.Optimizer.profile_hook_step(Optimizer._step)
-
-
-def _copy_of(value: Any) -> torch.Tensor:
-    """Return a value as a tensor of its own; some of an optimizer's variables are plain numbers of Python."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone().as_subclass(torch.Tensor)
-    return torch.tensor(value.numpy() if hasattr(value, "numpy") else value)
-
-
-@torch.no_grad()
-def _put(variable: Any, value: torch.Tensor) -> None:
-    if isinstance(variable, torch.Tensor):
-        variable.copy_(value)
-    else:
-        variable.assign(value)
 
 
 def large_gradients(optimizer: Any) -> AbstractContextManager[None]:

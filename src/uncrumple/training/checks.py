@@ -16,8 +16,9 @@ from uncrumple import optimizers as optimizers_room
 from uncrumple.callbacks.monitor import MonitorCallback
 from uncrumple.core import registry, tree
 from uncrumple.core.errors import explain, warn
-from uncrumple.data.batches import ArrayBatches, check_lengths, split_tail, unpack_x_y_sample_weight
+from uncrumple.data.batches import ArrayBatches, unpack_x_y_sample_weight
 from uncrumple.data.disk import first_rows, to_arrays
+from uncrumple.data.from_arguments import check_lengths, split_tail
 from uncrumple.training.data_checks import (
     check_embeddings,
     check_finite,
@@ -286,7 +287,7 @@ def _has_steps_only(model: Any) -> bool:
     from uncrumple.training.loop import Steps
 
     own_steps = type(model).train_step is not Steps.train_step or type(model).test_step is not Steps.test_step
-    return own_steps and model._graph is None and type(model).call.__module__ == "uncrumple.models.model"
+    return own_steps and model._graph is None and type(model).call.__module__ == "uncrumple.models.network"
 
 
 def check_inputs_of(model: Any, batches: Any) -> None:

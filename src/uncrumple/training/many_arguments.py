@@ -15,7 +15,8 @@ from uncrumple.callbacks import CallbackList
 from uncrumple.callbacks.callback_list import _flatten
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
-from uncrumple.data.batches import ArrayBatches, DiskBatches, make_batches, split_tail
+from uncrumple.data.batches import ArrayBatches, DiskBatches
+from uncrumple.data.from_arguments import make_batches, split_tail
 from uncrumple.training import checks
 from uncrumple.training.plan import _labels
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from uncrumple.data import Table
 from uncrumple.data.checks import CHECKS, check
 from uncrumple.data.named import load
 from uncrumple.data.split import split
@@ -80,6 +81,16 @@ def test_missing_values(random):
     assert (
         only("missing-values", blobs(random)[0], y)[0].seen == "1 of 240 (0.42 %) answers of the data part are missing."
     )
+
+
+def test_gaps_that_a_table_fills_are_a_note_whatever_is_asked():
+    ages = [31.0, np.nan, 28.0, 44.0] * 10
+    kinds = Table({"age": ages, "y": ["a", "b"] * 20}, target="y")
+    (found,) = only("missing-values", kinds)
+    assert found.severity == "note" and found.try_this == "see whether gaps are more frequent in one class"
+    numbers = Table({"age": ages, "y": np.linspace(0.5, 9.7, 40)}, target="y")
+    (found,) = only("missing-values", numbers)
+    assert found.try_this == "see whether the answers differ where the gaps are"
 
 
 def test_a_placeholder_in_a_column_of_numbers():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import uncrumple as uc
 from uncrumple.core.errors import UncrumpleWarning
 from uncrumple.data import Images, Series, Table, Text, from_any, split
 
@@ -174,12 +175,24 @@ def test_the_vocabulary_comes_from_the_training_rows():
     assert weights[5] == pytest.approx(np.log(4 / 2) + 1) and weights[0] == pytest.approx(np.log(4 / 3) + 1)
 
 
+def test_a_text_without_a_word_is_one_unknown_word():
+    texts = Text(["a good film", "so bad", "...", ""], ["yes", "no", "yes", "no"])
+    preparation = texts.preparation([0, 1, 2])
+    assert preparation.prepare(texts.raw).tolist()[2:] == [[1, 0, 0], [1, 0, 0]]
+    assert preparation.restore(preparation.prepare(["?!"])).tolist() == ["[UNK]"]
+    inputs = preparation.inputs()
+    words = uc.layers.Embedding(preparation.vocabulary_size, 4, mask_zero=True)(preparation(inputs))
+    means = uc.Model(inputs, uc.layers.GlobalAveragePooling1D()(words))
+    assert np.isfinite(means.predict(texts.raw, verbose=0)).all()  # a row that is masked as a whole has no mean
+
+
 def test_language(tmp_path):
     (tmp_path / "verse.txt").write_text("to be or not to be " * 30)
     text = from_any(tmp_path / "verse.txt", steps=10)
     assert text.task == "language" and text.shape_in_words() == "(56, 10): samples, characters"
     assert "".join(text.class_names) == " benort"
     # The answer to each character is the next one, across the borders too.
+    assert not any(line.startswith("times") for line in text.describe())
     assert text.raw[0] == "to be or n" and text.decode(text.y[:1]).tolist() == ["o be or no"]
     assert text.raw[1][0] == text.decode(text.y[:1])[0][-1]
     parts = split(text)

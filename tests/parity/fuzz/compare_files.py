@@ -20,14 +20,10 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import argparse
-import collections
 import dataclasses
-import itertools
 import random
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -39,6 +35,7 @@ from compare_models import AFTER, Difference, Verdict, as_tensors, differences, 
 from random_layers import Draw
 from random_recipes import recipe
 from recipes import OWN, Recipe, registered, without_lost_settings
+from trials import Trials, asking
 
 import uncrumple
 
@@ -229,34 +226,23 @@ def trained_alike(when: str, k: Any, one: Any, other_k: Any, other: Any, asked: 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random models whose files go between Keras and uncrumple.")
-    parser.add_argument("--models", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="number of the first model")
-    parser.add_argument("--only", type=int, help="one model alone, printed in full")
-    asked = parser.parse_args()
+    asked = asking("Random models whose files go between Keras and uncrumple.", "models", 150).parse_args()
     torch.set_num_threads(1)
-    numbers = iter([asked.only]) if asked.only is not None else itertools.count(asked.first)
-    counts: collections.Counter[str] = collections.Counter()
-    start = time.monotonic()
-    for number in numbers:
-        if counts.total() - counts["refused"] == asked.models:
-            break
+    trials = Trials(asked, __file__, "models")
+    for number in trials:
         random.seed(0)
         drawn = journey(asked.seed, number)
         if asked.only is not None:
             print(drawn.code())
         verdict = compare(drawn)
-        counts[verdict.result] += 1
+        trials.counts[verdict.result] += 1
         if verdict.result != "agrees":
             print(f"\nModel {number} of seed {asked.seed}: {verdict.result} ({drawn.form}, written by {drawn.writer})")
             print("\n".join(f"  {each}" for each in verdict.differences[:6]))
             if verdict.result == "differs":
                 print(drawn.code())
-            print(f"Replay: python {Path(__file__).name} --seed {asked.seed} --only {number}", flush=True)
-    summary = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
-    print(f"\nSeed {asked.seed}: {counts.total()} models, {summary}, in {time.monotonic() - start:.0f} s.")
-    return 1 if counts["differs"] else 0
+            trials.replay(number)
+    return trials.end()
 
 
 if __name__ == "__main__":

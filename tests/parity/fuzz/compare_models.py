@@ -24,10 +24,8 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import argparse
 import copy
 import dataclasses
-import itertools
 import random
 import re
 import sys
@@ -44,6 +42,7 @@ import numpy as np
 import torch
 from random_recipes import recipe
 from recipes import OWN, Network, Part, Recipe
+from trials import Trials, asking
 
 import uncrumple
 
@@ -423,35 +422,25 @@ def without(settings: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random models in Keras and uncrumple: do they agree?")
-    parser.add_argument("--models", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="number of the first model")
-    parser.add_argument("--only", type=int, help="one model alone, printed in full")
+    parser = asking("Random models in Keras and uncrumple: do they agree?", "models", 500)
     parser.add_argument("--no-shrink", action="store_true", help="print failures as they are")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    numbers = iter([asked.only]) if asked.only is not None else itertools.count(asked.first)
-    counts: dict[str, int] = {}
-    start = time.monotonic()
-    for number in numbers:
-        if sum(counts.values()) - counts.get("refused", 0) == asked.models:
-            break
+    trials = Trials(asked, __file__, "models")
+    for number in trials:
         random.seed(0)
         drawn = recipe(asked.seed, number)
         if asked.only is not None:
             print(drawn.code())
         verdict = compare(drawn)
-        counts[verdict.result] = counts.get(verdict.result, 0) + 1
+        trials.counts[verdict.result] += 1
         if verdict.result in ("differs", "refused"):
             print(f"\nModel {number} of seed {asked.seed}: {verdict.result}")
             print("\n".join(f"  {each}" for each in verdict.differences[:6]))
             if verdict.result == "differs" and not asked.no_shrink:
                 print(smaller(drawn, verdict).code())
-            print(f"Replay: python {Path(__file__).name} --seed {asked.seed} --only {number}", flush=True)
-    summary = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
-    print(f"\nSeed {asked.seed}: {sum(counts.values())} models, {summary}, in {time.monotonic() - start:.0f} s.")
-    return 1 if "differs" in counts else 0
+            trials.replay(number)
+    return trials.end()
 
 
 if __name__ == "__main__":

@@ -16,14 +16,10 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import argparse
 import collections
 import dataclasses
-import itertools
 import sys
-import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -31,6 +27,7 @@ import numpy as np
 import torch
 from known_ops import known
 from random_ops import Call, Tensor, call
+from trials import Trials, asking
 
 import uncrumple
 
@@ -201,28 +198,20 @@ def as_numpy(asked: Call, ours: Outcome) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random calls of ops in Keras and uncrumple: do they agree?")
-    parser.add_argument("--calls", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="number of the first call")
-    parser.add_argument("--only", type=int, help="one call alone")
+    parser = asking("Random calls of ops in Keras and uncrumple: do they agree?", "calls", 5000)
     parser.add_argument("--function", help="calls of this function alone")
     parser.add_argument("--show", type=int, default=2, help="how many differences of each kind to print")
     parser.add_argument("--all", action="store_true", help="also print where Keras is known to be wrong")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    numbers = [asked.only] if asked.only is not None else itertools.count(asked.first)
-    counts: collections.Counter[str] = collections.Counter()
+    trials = Trials(asked, __file__, "calls")
     kinds: collections.Counter[tuple[str, str, str]] = collections.Counter()
-    start = time.monotonic()
-    for number in numbers:
-        if counts.total() >= asked.calls:
-            break
+    for number in trials:
         drawn = call(asked.seed, number)
         if asked.function and drawn.name != asked.function:
             continue
         verdict = compare(drawn)
-        counts[verdict.result] += 1
+        trials.counts[verdict.result] += 1
         shown = ("differs", "known", "right as NumPy") if asked.all else ("differs",)
         if verdict.result in shown or asked.only is not None:
             kind = (drawn.name, verdict.result, verdict.what)
@@ -233,10 +222,8 @@ def main() -> int:
     for (name, result, what), count in sorted(kinds.items(), key=lambda item: -item[1]):
         if count > asked.show:
             print(f"{name}: {result} ({what}) {count} times")
-    summary = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
-    print(f"\nSeed {asked.seed}: {counts.total()} calls, {summary}, in {time.monotonic() - start:.0f} s.")
-    print(f"Replay one: python {Path(__file__).name} --seed {asked.seed} --only NUMBER")
-    return 1 if counts["differs"] else 0
+    trials.replay("NUMBER")
+    return trials.end()
 
 
 if __name__ == "__main__":

@@ -18,12 +18,8 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import argparse
-import collections
-import itertools
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -34,6 +30,7 @@ import torch
 from compare_models import Difference, Verdict, differences, say
 from random_layers import Draw, layer
 from recipes import Part
+from trials import Trials, asking
 
 import uncrumple
 
@@ -186,28 +183,18 @@ def compare(asked: Drawn, number: int = 0) -> Verdict:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Random stacks of preprocessing layers: do Keras and uncrumple agree?")
-    parser.add_argument("--models", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="one stack alone")
-    asked = parser.parse_args()
+    asked = asking("Random stacks of preprocessing layers: do Keras and uncrumple agree?", "models", 150).parse_args()
     torch.set_num_threads(1)
-    places = iter([asked.only]) if asked.only is not None else itertools.count()
-    counts: collections.Counter[str] = collections.Counter()
-    start = time.monotonic()
-    for number in places:
-        if counts["agrees"] + counts["differs"] == asked.models:
-            break
+    trials = Trials(asked, __file__, "stacks")
+    for number in trials:
         stack = drawn(asked.seed, number)
         verdict = compare(stack, number)
-        counts[verdict.result] += 1
+        trials.counts[verdict.result] += 1
         if verdict.result == "differs" or asked.only is not None:
             print(f"\nStack {number} of seed {asked.seed}: {verdict.result}\n{code(stack)}")
             print("\n".join(f"  {each}" for each in verdict.differences[:4]))
-            print(f"Replay: python {Path(__file__).name} --seed {asked.seed} --only {number}", flush=True)
-    summary = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
-    print(f"\nSeed {asked.seed}: {counts.total()} stacks, {summary}, in {time.monotonic() - start:.0f} s.")
-    return 1 if counts["differs"] else 0
+            trials.replay(number)
+    return trials.end()
 
 
 if __name__ == "__main__":

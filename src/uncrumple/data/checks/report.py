@@ -60,13 +60,16 @@ class Finding:
 
     def in_words(self, width: int = 100) -> str:
         """Return the finding as five short lines, or more where a line would be wider than `width`."""
-        lines = [f"{self.severity.upper()} {self.name}"]
+        lines = self._first_lines(width)
         number = f"{figure(self.number)} {self.measure} (limit {figure(self.limit)})"
         for label, text in (("seen", self.seen), ("number", number), ("why", self.why), ("try", self.try_this)):
             lines += textwrap.wrap(
                 text, width, initial_indent=f"  {label:<9}", subsequent_indent=" " * 11, break_on_hyphens=False
             )
         return "\n".join(lines)
+
+    def _first_lines(self, width: int) -> list[str]:
+        return [f"{self.severity.upper()} {self.name}"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data that JSON can hold."""
@@ -91,7 +94,44 @@ class NotRun:
 
 
 @dataclass(frozen=True)
-class Report:
+class Findings:
+    """What checks return, of data or of a model: findings, worst first, and which checks ran and which did not.
+
+    Args:
+        described: What was looked at, in words.
+        findings: What was found.
+        ran: The checks that ran.
+        not_run: The checks that did not run, with the reason.
+        seconds: How long it took.
+    """
+
+    described: str
+    findings: tuple[Any, ...]
+    ran: tuple[Ran, ...]
+    not_run: tuple[NotRun, ...]
+    seconds: float
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    # A report is an answer whether or not anything is in it.
+    def __bool__(self) -> bool:
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data that JSON can hold."""
+        raise NotImplementedError
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return it as JSON."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Report(Findings):
     """What `check` returns: findings, worst first, and the checks that ran and that did not.
 
     Args:
@@ -109,22 +149,8 @@ class Report:
         ['constant-columns']
     """
 
-    described: str
     findings: tuple[Finding, ...]
-    ran: tuple[Ran, ...]
-    not_run: tuple[NotRun, ...]
-    seconds: float
     budget: float
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    # A report is an answer whether or not anything is in it.
-    def __bool__(self) -> bool:
-        return True
 
     @property
     def worst(self) -> Severity | None:
@@ -145,10 +171,6 @@ class Report:
             "seconds": round(self.seconds, 3),
             "budget": self.budget,
         }
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
     def headline(self) -> str:
         """Return what was looked at and how many findings there are, in a line."""

@@ -125,7 +125,11 @@ def missing_values(view: View, clock: Clock) -> list[Finding]:
                     else "The column is read as words, though it is numbers with gaps."
                     if text
                     else "One such value turns the loss into NaN, and with it every weight.",
-                    "see whether gaps are more frequent in one class"
+                    (
+                        "see whether gaps are more frequent in one class"
+                        if view.task == "classification"
+                        else "see whether the answers differ where the gaps are"
+                    )
                     if harmless
                     else "read these as missing: pandas.read_csv(path, na_values=['?'])"
                     if text

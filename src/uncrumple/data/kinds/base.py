@@ -298,7 +298,7 @@ class RawData:
             lines.append(f"y: {self.target}")
         if self.groups is not None:
             lines.append(f"groups: {len(np.unique(self.groups)):,}")
-        if self.times is not None:
+        if self.times is not None and self.task != "language":  # there they number the stretches
             lines.append(f"times: from {self.times.min()} to {self.times.max()}")
         if self.test_rows is not None:
             lines.append(f"Its authors set {len(self.test_rows):,} rows apart for testing.")

@@ -81,6 +81,11 @@ def read_delimited(
                     "mend that line: a field that holds the delimiter needs quotes around it",
                 )
             )
+    return columns_of(header, records)
+
+
+def columns_of(header: list[str], records: list[list[str]]) -> dict[str, np.ndarray]:
+    """Return records as columns of words, without the blanks around them."""
     made = {}
     for name, values in zip(header, zip(*records)):
         column = np.empty(len(values), dtype=object)

@@ -314,7 +314,7 @@ def _whole(files: list[str], notes: list[str]) -> tuple[list[int], dict[str, str
     if bad:
         shown = " ".join(bad[:3]) + (f" And {len(bad) - 3} more." if len(bad) > 3 else "")
         notes.append(f"Left out {len(bad)} of {len(files)} files that cannot be read: {shown}")
-        warn(notes[-1].rstrip("."), "Expected whole files.", "get these files anew, or remove them")
+        warn(notes[-1], "Expected whole files.", "get these files anew, or remove them")
     good = [number for number, said in enumerate(problems) if said is None]
     if not good:
         raise ValueError(

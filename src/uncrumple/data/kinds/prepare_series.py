@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import explain
 from uncrumple.data.kinds.preparation import Preparation, register
 from uncrumple.layers import Input, Normalization
 
@@ -78,6 +78,7 @@ class SeriesPreparation(Preparation):
         """Return the last steps of a CSV file, a frame, a dict or an array as a window; or windows as they are."""
         from uncrumple.data.kinds.series import Series
         from uncrumple.data.kinds.series import _steps as steps_of
+        from uncrumple.data.kinds.table import lacks_columns
 
         if isinstance(source, Series):
             return source.raw
@@ -85,9 +86,9 @@ class SeriesPreparation(Preparation):
             return np.asarray(source, dtype=np.float32)
         values, names, _ = steps_of(source, None, None, [])
         if tuple(names) != tuple(self.columns):
-            lacking = next((name for name in self.columns if name not in names), None)
-            if lacking is not None:
-                raise ValueError(unknown_name("column", lacking, names))
+            lacking = [name for name in self.columns if name not in names]
+            if lacking:
+                raise ValueError(lacks_columns(source, lacking, self.columns, names))
             values = values[:, [names.index(name) for name in self.columns]]
         if len(values) < self.steps:
             raise ValueError(

@@ -137,12 +137,12 @@ class TablePreparation(Preparation):
     def in_words(self) -> str:
         counts = Counter(column["kind"] for column in self.columns)
         words = {
-            "number": "numbers scaled",
-            "date": "dates in parts",
-            "category": "categories one-hot",
-            "text": "texts",
+            "number": ("number scaled", "numbers scaled"),
+            "date": ("date in parts", "dates in parts"),
+            "category": ("category one-hot", "categories one-hot"),
+            "text": ("text", "texts"),
         }
-        return ", ".join(f"{counts[kind]} {said}" for kind, said in words.items() if counts[kind])
+        return ", ".join(f"{counts[kind]} {said[counts[kind] > 1]}" for kind, said in words.items() if counts[kind])
 
     def call(self, inputs: dict[str, Any]) -> torch.Tensor:
         if not isinstance(inputs, dict):

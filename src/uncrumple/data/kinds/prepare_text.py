@@ -49,7 +49,8 @@ class TextPreparation(Preparation):
     """Turns texts into rows of places in the vocabulary of the training rows.
 
     Place 0 fills up short rows and place 1 stands for what is not in the
-    vocabulary. Words are lowercased and without punctuation; characters stay as they are.
+    vocabulary. Words are lowercased and without punctuation; a text without any, such
+    as "..." or "", is one unknown word. Characters stay as they are.
 
     Args:
         vocabulary: The words, the most frequent first; or the characters.
@@ -141,7 +142,13 @@ class TextPreparation(Preparation):
     def call(self, inputs: Any) -> torch.Tensor:
         if inputs.is_meta:
             return torch.empty((inputs.shape[0], self.length), dtype=torch.int64, device="meta")
-        return self.lookup(inputs.reshape(-1))
+        places = self.lookup(inputs.reshape(-1))
+        if self.characters:
+            return places
+        # A row of nothing but place 0 is masked as a whole, and its mean would be 0 / 0: NaN for all weights.
+        nothing = (places == 0).all(dim=1)
+        first = torch.where(nothing, torch.ones_like(places[:, 0]), places[:, 0])
+        return torch.cat([first[:, None], places[:, 1:]], dim=1)
 
     def decode(self, outputs: Any) -> np.ndarray:
         """Return answers in words; of a language model, the most probable characters as texts."""

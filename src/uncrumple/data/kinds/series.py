@@ -13,7 +13,8 @@ from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data.kinds.base import RawData, answers_of
 from uncrumple.data.kinds.columns import as_numbers
 from uncrumple.data.kinds.prepare_series import SeriesPreparation, fitted
-from uncrumple.data.kinds.table import _times, read_columns
+from uncrumple.data.kinds.roles import times_in
+from uncrumple.data.kinds.table import read_columns
 
 
 class Series(RawData):
@@ -199,7 +200,7 @@ def _steps(
     for column in (*([time] if time else []), *(columns or ())):
         if column not in found:
             raise ValueError(unknown_name("column", str(column), found))
-    times = None if time is None else _times(found[time], time)
+    times = None if time is None else times_in(found[time], time)
     chosen: dict[str, np.ndarray] = {}
     for column, values in found.items():
         if column == time or (columns is not None and column not in columns):

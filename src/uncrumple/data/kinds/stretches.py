@@ -12,7 +12,7 @@ import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data.kinds.columns import plain
-from uncrumple.data.kinds.delimited import _is_number, _sniffed, decode
+from uncrumple.data.kinds.delimited import _is_number, _sniffed, columns_of, decode
 from uncrumple.data.kinds.table import PARQUET, parquet_file
 
 _SNIFFED_BYTES = 1 << 16
@@ -129,10 +129,10 @@ def _of_csv(path: Path, delimiter: str | None, damaged: dict[str, str] | None, r
             records.append(record)
             numbers.append(at)
             if len(records) == rows:
-                yield Stretch(_columns(header, records), path.name, numbers, "line")
+                yield Stretch(columns_of(header, records), path.name, numbers, "line")
                 records, numbers = [], []
         if records:
-            yield Stretch(_columns(header, records), path.name, numbers, "line")
+            yield Stretch(columns_of(header, records), path.name, numbers, "line")
 
 
 class _Lines:
@@ -168,12 +168,3 @@ def _header(record: list[str], path: Path) -> list[str]:
             explain(f"{path.name} has two columns called '{twice}'.", "Expected different names.", "rename one of them")
         )
     return names
-
-
-def _columns(header: list[str], records: list[list[str]]) -> dict[str, np.ndarray]:
-    made = {}
-    for name, values in zip(header, zip(*records)):
-        column = np.empty(len(values), dtype=object)
-        column[:] = [value.strip() for value in values]
-        made[name] = column
-    return made

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from uncrumple.core.errors import explain, unknown_name
+from uncrumple.core.errors import closest, explain
 from uncrumple.core.shapes import in_words
-from uncrumple.data.kinds import columns as kinds_of
-from uncrumple.data.kinds.base import RawData, answers_of
-from uncrumple.data.kinds.columns import Column, as_numbers, as_words, date_order, days, is_missing, plain, recognised
+from uncrumple.data.kinds.base import RawData
+from uncrumple.data.kinds.columns import MISSING, Column, as_numbers, as_words, is_missing, plain
 from uncrumple.data.kinds.delimited import missing_file, read_delimited
 from uncrumple.data.kinds.prepare_table import TablePreparation, fitted
+from uncrumple.data.kinds.roles import Roles, answers_in, lacks_answer, times_in
 
 PARQUET = (".parquet", ".pq")
 
@@ -81,14 +81,7 @@ class Table(RawData):
         name: str | None = None,
     ) -> None:
         found = read_columns(source, delimiter, encoding)
-        wanted = {
-            column: kind
-            for kind, given in (("number", numbers), ("category", categories), ("date", dates), ("text", texts))
-            for column in given
-        }
-        for column in (*[one for one in (target, groups, time) if one is not None], *leave_out, *wanted):
-            if column not in found:
-                raise ValueError(unknown_name("column", str(column), found))
+        roles = Roles(tuple(found), target, groups, time, leave_out, numbers, categories, dates, texts)
         notes: list[str] = []
         if target is not None:
             found = _with_answers(found, target, notes)
@@ -97,29 +90,9 @@ class Table(RawData):
         names: tuple[str, ...] = ()
         answered: str | None = None
         if target is not None and rows:
-            values = found[target]
-            asked = as_numbers(values)
-            y, answered, names = answers_of(as_words(values) if asked is None else asked, task, class_names, "Table")
-        self.columns: tuple[Column, ...] = ()
-        self._columns: dict[str, np.ndarray] = {}
-        chosen = []
-        for column, values in found.items():
-            if column in (target, groups, time) or column in leave_out:
-                continue
-            recognition, note = recognised(column, values, wanted.get(column))
-            notes += [note] if note else []
-            if recognition is not None:
-                chosen.append(recognition)
-                self._columns[column] = _of_kind(values, recognition.kind)
-        if not chosen:
-            raise ValueError(
-                explain(
-                    "Table found no column to learn from. " + " ".join(notes[:4]),
-                    "Expected at least one besides the target.",
-                    "numbers=['...'] or categories=['...'] keeps a column, whatever it looks like",
-                )
-            )
-        self.columns = tuple(chosen)
+            y, answered, names = answers_in("Table", found[target], task, class_names)
+        self.columns: tuple[Column, ...] = tuple(roles.inputs("Table", found, notes))
+        self._columns: dict[str, np.ndarray] = {one.name: _of_kind(found[one.name], one.kind) for one in self.columns}
         super().__init__(
             name=name or (Path(source).stem if isinstance(source, (str, os.PathLike)) else "table"),
             target=target or "",
@@ -127,7 +100,7 @@ class Table(RawData):
             y=y,
             class_names=names,
             groups=None if groups is None else as_words(found[groups]).astype(str),
-            times=None if time is None else _times(found[time], time),
+            times=None if time is None else times_in(found[time], time),
             notes=notes,
         )
 
@@ -155,13 +128,18 @@ class Table(RawData):
             for name, values in self._columns.items()
         ]
 
-    def _details(self) -> list[str]:
+    def _columns_in_words(self) -> list[str]:
+        """Return a line per kind of column, with their names."""
         words = {"number": "numbers", "category": "categories", "date": "dates", "text": "texts"}
         lines = []
-        for kind in kinds_of.COLUMN_KINDS:
+        for kind, said in words.items():
             some = [column.name for column in self.columns if column.kind == kind]
             if some:
-                lines.append(f"{words[kind]}: {', '.join(some)}")
+                lines.append(f"{said}: {', '.join(some)}")
+        return lines
+
+    def _details(self) -> list[str]:
+        lines = self._columns_in_words()
         gaps = {name: int(is_missing(values).sum()) for name, values in self._columns.items()}
         if any(gaps.values()):
             lines.append("missing: " + ", ".join(f"{name} {count:,}" for name, count in gaps.items() if count))
@@ -260,9 +238,7 @@ def _not_parquet(path: Path, error: Exception) -> ValueError:
 
 def _with_answers(found: dict[str, np.ndarray], target: str, notes: list[str]) -> dict[str, np.ndarray]:
     """Return the rows whose target is there."""
-    gone = is_missing(found[target])
-    if found[target].dtype.kind != "f":
-        gone |= np.array([value in kinds_of.MISSING for value in found[target].tolist()], bool)
+    gone = lacks_answer(found[target])
     if gone.all():
         raise ValueError(
             explain(
@@ -292,10 +268,11 @@ def columns_like(source: Any, wanted: Sequence[tuple[str, str]], **reading: Any)
         ValueError: A column is not there, or holds words where numbers are expected.
     """
     found = source._columns if isinstance(source, Table) else read_columns(source, **reading)
+    lacking = [name for name, _ in wanted if name not in found]
+    if lacking:
+        raise ValueError(lacks_columns(source, lacking, [name for name, _ in wanted], found))
     made = {}
     for name, kind in wanted:
-        if name not in found:
-            raise ValueError(unknown_name("column", name, found))
         try:
             made[name] = _of_kind(found[name], kind)
         except ValueError:
@@ -303,7 +280,7 @@ def columns_like(source: Any, wanted: Sequence[tuple[str, str]], **reading: Any)
             row = next(
                 row
                 for row, value in enumerate(values)
-                if as_numbers(found[name][row : row + 1]) is None and value not in kinds_of.MISSING
+                if as_numbers(found[name][row : row + 1]) is None and value not in MISSING
             )
             raise ValueError(
                 explain(
@@ -315,21 +292,17 @@ def columns_like(source: Any, wanted: Sequence[tuple[str, str]], **reading: Any)
     return made
 
 
-def _times(values: np.ndarray, name: str) -> np.ndarray:
-    """Return times as float64 days or numbers; none may be missing."""
-    numbers = as_numbers(values)
-    if numbers is None:
-        order = date_order(as_words(values))
-        numbers = None if order is None else days(as_words(values), order)
-    if numbers is None or np.isnan(numbers).any():
-        raise ValueError(
-            explain(
-                f"The column '{name}', given as time, has gaps or is neither a date nor a number.",
-                "Expected a date (2024-05-31) or a number in every row.",
-                "another column, or drop these rows",
-            )
-        )
-    return numbers
+def lacks_columns(source: Any, lacking: Sequence[str], wanted: Sequence[str], found: Iterable[str]) -> str:
+    """Say which columns new rows lack, and which one was probably meant for the first of them."""
+    where = f"{Path(source).name} has" if isinstance(source, (str, os.PathLike)) else "The new rows have"
+    more = f", nor {len(lacking) - 1} more of the {len(wanted)} that are needed" if len(lacking) > 1 else ""
+    guess = closest(lacking[0], found)
+    fix = "add it; where a value is not known, leave it empty" if len(lacking) == 1 else "a table with these columns"
+    return explain(
+        f"{where} no column '{lacking[0]}'{more}.",
+        f"Expected the columns of the training rows: {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else '.'}",
+        f"rename '{guess}' to '{lacking[0]}'" if guess else fix,
+    )
 
 
 def most_frequent(values: Sequence[str], most: int, least: int) -> list[str]:

@@ -19,13 +19,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from uncrumple.core.errors import explain, unknown_name
-from uncrumple.data.kinds.base import RawData, answers_of
-from uncrumple.data.kinds.columns import MISSING, Column, as_numbers, as_words, is_missing, recognised
+from uncrumple.core.errors import explain
+from uncrumple.data.kinds.base import RawData
+from uncrumple.data.kinds.columns import MISSING, as_numbers, as_words, is_missing
 from uncrumple.data.kinds.delimited import missing_file
 from uncrumple.data.kinds.prepare_table import TablePreparation, fitted
+from uncrumple.data.kinds.roles import Roles, answers_in, lacks_answer, times_in
 from uncrumple.data.kinds.stretches import Stretch, read_stretches
-from uncrumple.data.kinds.table import Table, _times
+from uncrumple.data.kinds.table import Table
 
 # Rows that are read and written at once.
 _STRETCH = 50_000
@@ -95,34 +96,12 @@ class TableOnDisk(Table):
         stretches = read_stretches(paths, delimiter, damaged, _STRETCH)
         head = _head(stretches)
         first = {column: _joined([one.columns[column] for one in head]) for column in head[0].columns}
-        wanted = {
-            column: kind
-            for kind, given in (("number", numbers), ("category", categories), ("date", dates), ("text", texts))
-            for column in given
-        }
-        kept_apart = [one for one in (target, groups, time) if one is not None]
-        for column in (*kept_apart, *leave_out, *wanted):
-            if column not in first:
-                raise ValueError(unknown_name("column", str(column), first))
+        roles = Roles(tuple(first), target, groups, time, leave_out, numbers, categories, dates, texts)
         notes: list[str] = []
-        chosen: list[Column] = []
-        for column, values in first.items():
-            if column in kept_apart or column in leave_out:
-                continue
-            found, note = recognised(column, values, wanted.get(column))
-            notes += [note] if note else []
-            chosen += [found] if found is not None else []
-        if not chosen:
-            raise ValueError(
-                explain(
-                    "TableOnDisk found no column to learn from. " + " ".join(notes[:4]),
-                    "Expected at least one besides the target.",
-                    "numbers=['...'] or categories=['...'] keeps a column, whatever it looks like",
-                )
-            )
+        chosen = roles.inputs("TableOnDisk", first, notes)
         self._kept_in = _Folder(folder)
         self.folder = self._kept_in.path
-        aside: dict[str, list[np.ndarray]] = {column: [] for column in kept_apart}
+        aside: dict[str, list[np.ndarray]] = {column: [] for column in roles.kept_apart}
         writers = [
             (_Numbers if column.kind == "number" else _Words)(self.folder, place, column.name)
             for place, column in enumerate(chosen)
@@ -142,11 +121,7 @@ class TableOnDisk(Table):
         names: tuple[str, ...] = ()
         answered: str | None = None
         if target is not None:
-            values = _joined(aside[target])
-            asked = as_numbers(values)
-            y, answered, names = answers_of(
-                as_words(values) if asked is None else asked, task, class_names, "TableOnDisk"
-            )
+            y, answered, names = answers_in("TableOnDisk", _joined(aside[target]), task, class_names)
         RawData.__init__(
             self,
             name=name or paths[0].stem,
@@ -157,7 +132,7 @@ class TableOnDisk(Table):
             groups=None
             if groups is None
             else np.unique(as_words(_joined(aside[groups])).astype(str), return_inverse=True)[1],
-            times=None if time is None else _times(_joined(aside[time]), time),
+            times=None if time is None else times_in(_joined(aside[time]), time),
             notes=notes,
         )
 
@@ -191,13 +166,7 @@ class TableOnDisk(Table):
                 yield name.encode() + content
 
     def _details(self) -> list[str]:
-        words = {"number": "numbers", "category": "categories", "date": "dates", "text": "texts"}
-        lines = []
-        for kind, said in words.items():
-            some = [column.name for column in self.columns if column.kind == kind]
-            if some:
-                lines.append(f"{said}: {', '.join(some)}")
-        return [*lines, f"on disk: {self.folder}"]
+        return [*self._columns_in_words(), f"on disk: {self.folder}"]
 
     def _readers(self) -> dict[str, Any]:
         from uncrumple.data.elements import as_array
@@ -356,10 +325,7 @@ def _written(
     for stretch in stretches:
         keep = np.ones(len(stretch.numbers), bool)
         if target is not None:
-            answers = stretch.columns[target]
-            lacking = is_missing(answers)
-            if answers.dtype.kind != "f":
-                lacking |= np.array([value in MISSING for value in answers.tolist()], bool)
+            lacking = lacks_answer(stretch.columns[target])
             gone += int(lacking.sum())
             keep &= ~lacking
         made = {}

@@ -18,6 +18,7 @@ from uncrumple.data.kinds.base import RawData, answers_of
 from uncrumple.data.kinds.columns import as_numbers, as_words, is_missing
 from uncrumple.data.kinds.delimited import decode, missing_file
 from uncrumple.data.kinds.prepare_text import TextPreparation, fitted
+from uncrumple.data.kinds.roles import times_in
 from uncrumple.data.kinds.table import read_columns
 
 # A line that says who speaks next: after a blank one, a short name, a colon, and nothing after it.
@@ -183,8 +184,6 @@ class Text(RawData):
 
 
 def _from_table(source: Any, text: Any, target: Any, groups: Any, time: Any, notes: list[str]) -> Any:
-    from uncrumple.data.kinds.table import _times
-
     found = read_columns(source)
     for column in (text, target, *(one for one in (groups, time) if isinstance(one, str))):
         if column is not None and column not in found:
@@ -217,7 +216,7 @@ def _from_table(source: Any, text: Any, target: Any, groups: Any, time: Any, not
         labels = (as_words(found[target]) if numbers is None else numbers)[keep]
     if isinstance(groups, str):
         groups = as_words(found[groups])[keep].astype(str)
-    times = _times(found[time], time)[keep] if isinstance(time, str) else None
+    times = times_in(found[time], time)[keep] if isinstance(time, str) else None
     return texts, labels, groups, times
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from itertools import repeat
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from uncrumple.core.errors import explain
 from uncrumple.core.text import Text
 from uncrumple.layers.checks import one_of, whole_number
 from uncrumple.layers.preprocessing.hashing import bins_of, salt_of
+from uncrumple.layers.preprocessing.token_counts import TokenCounts
 from uncrumple.layers.preprocessing.values import (
     ReadsRawData,
     encoded,
@@ -29,6 +28,7 @@ from uncrumple.layers.preprocessing.vocabulary import (
     FILE,
     as_list,
     check_tokens,
+    lines_of,
     outside,
     read_lines,
     refuse_path,
@@ -201,17 +201,7 @@ class IndexLookup(ReadsRawData):
     def _from_file(self, path: Any) -> list[Any]:
         if sharing.is_reading():
             raise outside(os.fspath(path))
-        file = Path(path)
-        if not file.is_file():
-            raise FileNotFoundError(
-                explain(
-                    f"{self._label} got the vocabulary '{path}', and there is no such file.",
-                    "Expected the path of a text file with a token in each line, or a list of tokens.",
-                    "vocabulary=['red', 'green']",
-                )
-            )
-        lines = file.read_text(encoding="utf-8").split("\n")
-        return self._from_lines(lines[:-1] if lines[-1:] == [""] else lines, str(path))
+        return self._from_lines(lines_of(self._label, path), str(path))
 
     def _from_lines(self, lines: list[str], source: str) -> list[Any]:
         """Return the tokens that lines of a file stand for."""
@@ -290,7 +280,7 @@ class IndexLookup(ReadsRawData):
         self.finalize_state()
 
     def _refuse_no_data(self) -> None:
-        if not self._counts:
+        if not self._counted:
             raise ValueError(
                 explain(
                     f"{self._label} got no data in adapt().", "Expected at least one token.", "layer.adapt(x_train)"
@@ -299,9 +289,7 @@ class IndexLookup(ReadsRawData):
 
     def reset_state(self) -> None:
         """Forget what `update_state` has counted."""
-        self._counts: Counter[Any] = Counter()
-        self._document_counts: Counter[Any] = Counter()
-        self._documents = 0
+        self._counted = TokenCounts()
 
     def update_state(self, data: Any) -> None:
         """Count the tokens of a batch; each row is a document."""
@@ -321,20 +309,13 @@ class IndexLookup(ReadsRawData):
                     f"{type(self).__name__}() without a vocabulary",
                 )
             )
-        for document in documents:
-            self._counts.update(document)
-            if self.output_mode == "tf_idf":
-                self._document_counts.update(set(document))
-        self._documents += len(documents)
+        self._counted.add(documents, by_document=self.output_mode == "tf_idf")
 
     def finalize_state(self) -> None:
         """Make the vocabulary out of what was counted."""
-        if self._has_input_vocabulary or not self._counts:
+        if self._has_input_vocabulary or not self._counted:
             return
-        for token in (self.mask_token, self.oov_token):
-            if token is not None:
-                self._counts.pop(token, None)
-        tokens = sorted(self._counts, key=lambda token: (self._counts[token], token), reverse=True)
+        tokens = self._counted.most_frequent(without=(self.mask_token, self.oov_token))
         if self.max_tokens is not None:
             tokens = tokens[: max(0, self.max_tokens - self._first_token())]
         if self.output_mode == "tf_idf":
@@ -343,9 +324,8 @@ class IndexLookup(ReadsRawData):
         self.reset_state()
 
     def _learn_idf(self, tokens: list[Any]) -> None:
-        """Weigh tokens by how few documents they are in: log(1 + documents / (1 + documents with the token))."""
-        counts = np.array([self._document_counts[token] for token in tokens], dtype=np.float64)
-        weights = np.log(1 + self._documents / (1 + counts)).astype(floatx())
+        """Weigh tokens by how few documents they are in."""
+        weights = self._counted.inverse_document_frequencies(tokens).astype(floatx())
         front = np.full(self._first_token(), weights.mean() if len(weights) else 0.0, weights.dtype)
         self.idf_weights = self._filled(np.concatenate([front, weights]))
 

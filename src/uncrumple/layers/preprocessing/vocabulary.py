@@ -1,4 +1,4 @@
-"""Vocabularies: what is in order in one, and its file within the file of a model."""
+"""Vocabularies: what is in order in one, the user's own file of one, and its file within the file of a model."""
 
 from __future__ import annotations
 
@@ -66,6 +66,25 @@ def check_tokens(layer: Any, tokens: list[Any], given: list[Any], special: list[
                 f"{type(layer).__name__}(max_tokens={size})",
             )
         )
+
+
+def lines_of(label: str, path: Any) -> list[str]:
+    """Return the lines of a text file of the user's, which has a token in each.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            explain(
+                f"{label} got the vocabulary '{path}', and there is no such file.",
+                "Expected the path of a text file with a token in each line, or a list of tokens.",
+                "vocabulary=['red', 'green']",
+            )
+        )
+    lines = file.read_text(encoding="utf-8").split("\n")
+    return lines[:-1] if lines[-1:] == [""] else lines
 
 
 def write_lines(label: str, tokens: list[Any], folder: str) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from uncrumple.data.checks import report
-from uncrumple.data.checks.report import figure
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,17 @@ class Finding(report.Finding):
     step: int | None = None
     epoch: int | None = None
 
-    def in_words(self, width: int = 100) -> str:
-        """Return the finding as five short lines, or more where a line would be wider than `width`."""
+    def _first_lines(self, width: int) -> list[str]:
         place = [self.layer] if self.layer else []
         if self.step is not None:
             place.append(f"step {self.step:,}")
         if self.epoch is not None:
             place.append(f"epoch {self.epoch + 1}")
         first = f"{self.severity.upper()} {self.name}" + (f": {', '.join(place)}" if place else "")
-        lines = textwrap.wrap(first, width, subsequent_indent=" " * 11, break_on_hyphens=False)
-        number = f"{figure(self.number)} {self.measure} (limit {figure(self.limit)})"
-        for label, text in (("seen", self.seen), ("number", number), ("why", self.why), ("try", self.try_this)):
-            lines += textwrap.wrap(
-                text, width, initial_indent=f"  {label:<9}", subsequent_indent=" " * 11, break_on_hyphens=False
-            )
-        return "\n".join(lines)
+        return textwrap.wrap(first, width, subsequent_indent=" " * 11, break_on_hyphens=False)
 
-    __str__ = in_words
+    def __str__(self) -> str:
+        return self.in_words()
 
     def at(self, step: int | None, epoch: int | None) -> Finding:
         """Return the same finding, seen at a step of an epoch."""

@@ -1,0 +1,74 @@
+"""The processes that share the work: how one joins the others, how many there are, and which this one is."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import torch
+
+from uncrumple.core.errors import explain
+
+
+def initialize(
+    job_addresses: str | None = None, num_processes: int | None = None, process_id: int | None = None
+) -> None:
+    """Join the other processes; to be called in each before anything is computed.
+
+    Under `torchrun` no argument is needed. What is not given is read from `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
+    `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`. Where all are joined already, nothing
+    is done. The processes talk through NCCL if there are GPUs, else through gloo.
+
+    Args:
+        job_addresses: `"host:port"` of process 0; of a list with commas the first counts.
+        num_processes: How many processes there are.
+        process_id: Which one this is, from 0.
+
+    Raises:
+        ValueError: It is not known how many processes there are or where the first is.
+    """
+    given = os.environ
+    job_addresses = job_addresses or given.get("KERAS_DISTRIBUTION_JOB_ADDRESSES")
+    count = given.get("KERAS_DISTRIBUTION_NUM_PROCESSES") if num_processes is None else num_processes
+    number = given.get("KERAS_DISTRIBUTION_PROCESS_ID") if process_id is None else process_id
+    if is_joined():
+        return
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(int(given.get("LOCAL_RANK", 0)))
+    if job_addresses is None and count is None and number is None and "RANK" in given:
+        torch.distributed.init_process_group(backend)
+        return
+    if job_addresses is None or count is None or number is None:
+        raise ValueError(
+            explain(
+                f"initialize got job_addresses={job_addresses!r}, num_processes={count!r}, process_id={number!r}.",
+                "Expected all three, or none under torchrun.",
+                "torchrun --nproc-per-node 2 program.py",
+            )
+        )
+    first = job_addresses.split(",")[0].strip()
+    if not re.fullmatch(r"(\[[^\]]+\]|[^:]+):\d+", first) or not 0 <= int(number) < int(count):
+        raise ValueError(
+            explain(
+                f"initialize got job_addresses={job_addresses!r}, num_processes={count}, process_id={number}.",
+                "Expected 'host:port' of process 0, and a process_id from 0 to num_processes - 1.",
+                'initialize("10.0.0.1:1234", num_processes=2, process_id=0)',
+            )
+        )
+    torch.distributed.init_process_group(backend, init_method=f"tcp://{first}", world_size=int(count), rank=int(number))
+
+
+def is_joined() -> bool:
+    """Return whether this process has joined others."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def process_count() -> int:
+    """Return how many processes are joined."""
+    return torch.distributed.get_world_size() if is_joined() else 1
+
+
+def process_number() -> int:
+    """Return which of them this is, from 0."""
+    return torch.distributed.get_rank() if is_joined() else 0
