@@ -47,7 +47,7 @@ def make_spirals():
     model.fit(x, y, epochs=120, batch_size=32, verbose=0, callbacks=[watch])
     write(watch.view, "spirals", dpi=72, colours=64)
     moving = IMAGES / "uncrumpling-spirals.gif"
-    moving.write_bytes(watch.view.to_gif(dpi=40))
+    moving.write_bytes(watch.view.to_gif(dpi=38))
     print(f"{moving.name}: {moving.stat().st_size / 1000:.0f} kB\n", flush=True)
 
 

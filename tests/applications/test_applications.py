@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import uncrumple as uc
-from uncrumple.applications import common, imagenet_utils, mobilenet, resnet
+from uncrumple.applications import common, imagenet_utils, mobilenet, nasnet, resnet
 from uncrumple.core.errors import UncrumpleWarning
 
 Small = functools.partial(uc.applications.MobileNet, weights=None, alpha=0.25)
@@ -82,7 +82,7 @@ def test_channels_first_is_refused():
         ("MobileNetV2", {"alpha": 0.25}, "got alpha=0.25 with the weights of ImageNet"),
         ("MobileNetV3Small", {"alpha": 0.75, "minimalistic": True}, "Expected one of 1.0."),
         ("MobileNetV3Large", {"weights": None, "input_shape": (16, 16, 3)}, "at least 32x32"),
-        ("NASNetLarge", {"input_shape": (None, None, 3), "include_top": False}, "Expected numbers."),
+        ("NASNetLarge", {"input_shape": (None, None, 3), "include_top": False}, "Expected numbers:"),
     ],
 )
 def test_impossible_arguments_of_one_family(network, settings, words):
@@ -112,6 +112,31 @@ def test_without_the_top_any_size_will_do():
     model = Small(include_top=False)
     assert model.input_shape == (None, None, None, 3)
     assert model(torch.ones(1, 64, 96, 3)).shape == (1, 2, 3, 256)
+
+
+@pytest.mark.parametrize("network", ["NASNetMobile", "NASNetLarge"])
+def test_cells_of_nasnet_need_a_size(network, monkeypatch):
+    size = {"NASNetMobile": 224, "NASNetLarge": 331}[network]
+    image = uc.Input((64, None, 3))
+    for settings, got in (({"input_tensor": image}, "64xNone"), ({"input_shape": (None, 64, 3)}, "Nonex64")):
+        with pytest.raises(ValueError) as error:
+            getattr(uc.applications, network)(include_top=False, weights=None, **settings)
+        assert text(error) == (
+            f"{network} got images of {got} pixels.\n"
+            "Expected numbers: a cell fits what came before the last cell to the size that the last one left.\n"
+            f"Fix: {network}(include_top=False, input_shape=({size}, {size}, 3))"
+        )
+
+    class BegunWith(Exception):
+        """Building the whole network takes seconds."""
+
+    def stop(x, *rest):
+        raise BegunWith(x.shape)
+
+    monkeypatch.setattr(nasnet, "_reduction_cell", stop)
+    with pytest.raises(BegunWith) as begun:
+        getattr(uc.applications, network)(include_top=False, weights=None)
+    assert begun.value.args[0][1:3] == ((size - 1) // 2, (size - 1) // 2)
 
 
 def test_fine_tuning_trains():

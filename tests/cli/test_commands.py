@@ -9,23 +9,12 @@ import time
 
 import numpy as np
 import pytest
+from command_lines import run
 from PIL import Image
 
 from uncrumple.cli.main import main
 from uncrumple.data.named import load
 from uncrumple.models import load_model
-
-
-def run(*arguments, capsys):
-    """Run a command line; return (exit code, what it printed to standard output and error)."""
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
 
 QUICK = ("--budget", "5", "--check-seconds", "0")
 
@@ -206,7 +195,10 @@ MISTAKES = {
     "path": (["train", "nowhere/rows.csv"], ["nowhere/rows.csv is not there.", "Fix: "]),
     "number": (["train", "iris", "--epochs", "none"], ["'none' is not a valid integer"]),
     "pictures": (["predict", "{runs}/digits", "{runs}/iris/run.json"], ["trained on images", ".png"]),
-    "prompt": (["predict", "{runs}/iris", "--prompt", "hello"], ["A text was given to a network of table."]),
+    "prompt": (
+        ["predict", "{runs}/iris", "--prompt", "hello"],
+        ["A text was given, and the network was trained on a table."],
+    ),
     "retrain": (["compare", "{runs}/iris", "--epochs", "3"], ["--epochs was given", "trained already"]),
     "rows": (["compare", "{runs}/iris", "{runs}/digits"], ["were tested on different rows."]),
 }
@@ -228,7 +220,9 @@ def test_wrong_tables_are_refused(runs, alone, capsys):
     names = list(iris.feature_names)
     (alone / "renamed.csv").write_text(",".join([names[0].replace("length", "lenght"), *names[1:]]) + "\n1,2,3,4\n")
     code, _, err = run("predict", runs / "iris", "renamed.csv", capsys=capsys)
-    assert code == 2 and f"Unknown column: '{names[0]}'" in err and "lenght" in err
+    wrong = names[0].replace("length", "lenght")
+    assert code == 2 and f"renamed.csv has no column '{names[0]}'." in err
+    assert f"Fix: rename '{wrong}' to '{names[0]}'" in err
     (alone / "text.csv").write_text(",".join(names) + "\n1,2,three,4\n")
     code, _, err = run("predict", runs / "iris", "text.csv", capsys=capsys)
     assert code == 2 and "'petal length (cm)' holds 'three' in row 0." in err and "Expected a number" in err

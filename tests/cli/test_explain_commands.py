@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from command_lines import run
 from PIL import Image
 from raw_files import days, houses, passengers, photos, reviews
 
@@ -33,16 +34,6 @@ MORE = {
     "days": set(),
     "verse": set(),
 }
-
-
-def run(*arguments, capsys):
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def short_run(path, folder, options, epochs):

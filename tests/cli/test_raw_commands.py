@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from command_lines import run
+from PIL import Image
 from raw_files import days, houses, passengers, photos, play, reviews
 
 from uncrumple.cli.main import main
@@ -17,22 +19,12 @@ KINDS = {
     "houses": (houses, ("--target", "price", "--epochs", "40")),
     "passengers": (passengers, ("--target", "Survived", "--slices", "sex,pclass", "--epochs", "15")),
     "photos": (photos, ("--size", "16x16", "--epochs", "4")),
-    "reviews": (reviews, ("--text", "review", "--target", "stars", "--epochs", "12")),
+    "reviews": (reviews, ("--text", "review", "--target", "stars", "--epochs", "24")),
     "play": (play, ("--speakers", "--epochs", "12")),
     "days": (days, ("--past", "8", "--target", "sold", "--time", "day", "--epochs", "10")),
 }
 
 PAGES = ("houses", "passengers", "photos", "play", "verse")
-
-
-def run(*arguments, capsys):
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def without_page(monkeypatch):
@@ -182,6 +174,54 @@ def test_evaluate_counts_and_takes_other_data(made, capsys, no_page):
     assert code == 0 and found["rows"] == 120 and found["scores"]["accuracy"]["score"] > 0.75
     code, out, _ = run("evaluate", folder / "passengers", capsys=capsys)
     assert code == 0 and "looked at 3 times" in out and "truth \\ answer" in out
+    # Rows that it learned from are no test of it, and a table with other values is not the one it was tested on.
+    code, out, _ = run("evaluate", folder / "passengers", made / "passengers.csv", capsys=capsys)
+    assert code == 0 and "with the rows that it learned from: the numbers are better" in " ".join(out.split())
+    moved = made / "moved.csv"
+    (made / "passengers.csv").rename(moved)
+    try:
+        code, _, err = run("evaluate", folder / "passengers", capsys=capsys)
+        assert code == 2 and "passengers.csv, which is no longer there." in err
+        assert f"uncrumple evaluate {folder / 'passengers'} FILE" in err
+        (made / "passengers.csv").write_text(moved.read_text().replace(",male,", ",man,"))
+        code, _, err = run("explain", folder / "passengers", capsys=capsys)
+        assert code == 2 and "passengers.csv has changed since" in err and "as many rows, and other values." in err
+    finally:
+        moved.replace(made / "passengers.csv")
+    (folder / "passengers" / "report.json").write_text('{"verdict":')
+    code, out, _ = run("summary", folder / "passengers", capsys=capsys)
+    assert code == 0 and "report.json is damaged; uncrumple compare" in " ".join(out.split())
+
+
+def test_an_error_leaves_no_empty_folder_of_a_run(made, capsys, monkeypatch):
+    import uncrumple.experiment as room
+
+    def broken(*_, **__):
+        raise ValueError("no\nnot\nFix: nothing")
+
+    monkeypatch.setattr(room, "made_ready", broken)
+    ask = ("train", made / "houses.csv", "--target", "price", *QUICK, "--runs-dir", made / "none", "--name", "first")
+    code, _, err = run(*ask, capsys=capsys)
+    assert code == 2 and err.startswith("Error: no not Fix: nothing") and not (made / "none" / "first").exists()
+
+
+def test_stopped_while_it_is_judged_the_network_is_kept(made, capsys, monkeypatch):
+    import uncrumple.experiment as room
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    ask = ("train", made / "houses.csv", "--target", "price", "--epochs", 1, *QUICK, "--runs-dir", made / "stopped")
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "judge", stopped)
+        code, _, err = run(*ask, capsys=capsys)
+    folder = made / "stopped" / "houses"
+    assert code == 130 and err.strip().endswith("Stopped by Ctrl-C.")
+    assert f"The trained network is kept: uncrumple compare {folder} judges it." in err
+    code, out, _ = run("summary", folder, capsys=capsys)
+    assert code == 0 and "No verdict: the run was stopped before the test; uncrumple" in " ".join(out.split())
+    code, out, _ = run("compare", folder, "--budget", 1, capsys=capsys)
+    assert code == 0 and "Verdict" in out
 
 
 def test_compare_runs_on_the_same_rows(made, capsys, no_page):
@@ -281,7 +321,16 @@ WRONG = {
     "damaged": (["train", "broken"], ["broken/a/0.png"]),
     "check": (["check", "houses.csv", "--only", "leaks"], ["Unknown check: 'leaks'"]),
     "gone": (["predict", "runs/houses", "houses.cvs"], ["did you mean houses.csv?"]),
-    "lacking": (["predict", "runs/houses", "lacking.csv"], ["Unknown column: 'size'"]),
+    "lacking": (["predict", "runs/houses", "lacking.csv"], ["lacking.csv has no column 'size'.", "size, town, built.", "add it;"]),
+    "other table": (["predict", "runs/houses", "reviews.csv"], ["no column 'size', nor 2 more of the 3 that"]),
+    "spelling": (["predict", "runs/houses", "spelling.csv"], ["has no column 'size'.", "rename 'sise' to 'size'"]),
+    "one class": (["train", "alone"], ["alone has one class, 'a', in all 12 rows", "Fix: a folder for each class"]),
+    "constant": (["check", "constant.csv", "--target", "b"], ["constant has one class, 'no', in all 30 rows"]),
+    "names": (["train", "names.csv", "--target", "Who"], ["30 different values in 30 rows of the column 'who'"]),
+    "taken": (["train", "houses.csv", "--target", "price", "--name", "houses"], ["--name houses-2"]),
+    "no run": (["explain", "houses.csv"], ["houses.csv is not the folder of a run", "did you mean runs/houses?"]),
+    "the runs": (["summary", "runs"], ["is not the folder of a run", "one of runs/days, runs/houses,"]),
+    "nowhere": (["summary", "elsewhere/x"], ["elsewhere/x is not the folder of a run: it is not there."]),
     "words": (["predict", "runs/houses", "words.csv"], ["'size' holds 'large' in row 0."]),
     "picture": (["predict", "runs/photos", "short.txt"], ["ends in '.txt'", "trained on images"]),
     "new class": (["evaluate", "runs/passengers", "third.csv"], ["Unknown class: '2'"]),
@@ -299,6 +348,12 @@ def test_what_is_wrong_is_said_in_one_line(case, made, capsys, monkeypatch):
         for number in range(10):
             (made / "broken" / kind / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
     (made / "lacking.csv").write_text("town,built\nBern,1950-01-01\n")
+    (made / "spelling.csv").write_text("town,sise,built\nBern,100,1950-01-01\n")
+    (made / "constant.csv").write_text("a,b\n" + "".join(f"{row % 7},no\n" for row in range(30)))
+    (made / "names.csv").write_text("a,who\n" + "".join(f"{row % 7},Ann {row}\n" for row in range(30)))
+    (made / "alone" / "a").mkdir(parents=True, exist_ok=True)
+    for number in range(12):
+        Image.new("RGB", (8, 8)).save(made / "alone" / "a" / f"{number}.png")
     (made / "words.csv").write_text("town,size,built\nBern,large,1950-01-01\n")
     (made / "third.csv").write_text(
         "Name,Sex,Pclass,Age,Survived\n"

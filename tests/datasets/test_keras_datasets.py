@@ -3,21 +3,19 @@
 import contextlib
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import os
 import pickle
 import sys
 import tarfile
-import threading
 import zipfile
 
 import numpy as np
 import pytest
 
+import local_server
 from uncrumple import config, datasets
-from uncrumple.data import download
 from uncrumple.datasets import cifar, cifar10, cifar100, fashion_mnist, files
 from uncrumple.datasets.files import read_npz, read_pickle
 
@@ -128,34 +126,10 @@ def test_what_is_published_is_that_of_keras():
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("UNCRUMPLE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.delenv("KERAS_HOME", raising=False)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    published, asked = {}, []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            content = published.get(self.path.strip("/"))
-            if content is None:
-                return self.send_error(404)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
-    made.published, made.asked, made.address = published, asked, f"http://127.0.0.1:{made.server_address[1]}/"
-    yield made
-    made.shutdown()
-    made.server_close()
+    local_server.go_straight(monkeypatch)
+    local_server.keep_below(monkeypatch, tmp_path)
+    with local_server.Shelf().serving() as made:
+        yield made
 
 
 @pytest.mark.parametrize("name", ["imdb", "reuters", "boston_housing", "california_housing"])

@@ -51,6 +51,27 @@ def test_as_scikit_learn_has_it():
     assert ours.untrained is None and ours.gradients is None
 
 
+def test_columns_that_stand_in_for_each_other_are_not_said_to_be_without_effect():
+    """The middle of three equal columns: shuffling one changes no middle."""
+
+    class Middle:
+        def predict(self, given):
+            return np.median(np.asarray(given), axis=1)
+
+    class Nothing:
+        def predict(self, given):
+            return np.zeros(len(given))
+
+    x = np.repeat(rows(200, 1), 3, axis=1)
+    found = permutation_importance(Middle(), (x, x[:, 0]))
+    assert found.matters == ()
+    assert found.title == (
+        "No column by itself makes a measurable difference: the 2 others may stand in for the one that is shuffled."
+    )
+    alone = permutation_importance(Nothing(), (x[:, :1], x[:, 0]))
+    assert alone.title == "Shuffling the only column makes no measurable difference."
+
+
 def trained_with_noise():
     x = rows(600, 3)
     y = (x[:, 0] + 0.5 * x[:, 1] > 0).astype(int)

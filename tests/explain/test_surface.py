@@ -10,7 +10,7 @@ import uncrumple as uc
 from uncrumple import layers
 from uncrumple.explain.keeping import on_trial
 from uncrumple.explain.surfaces.path import WeightPath
-from uncrumple.explain.surfaces.weights import Place, main_directions, random_direction
+from uncrumple.explain.surfaces.weights import Place, main_directions, random_directions
 
 random = np.random.default_rng(3)
 X = random.normal(size=(120, 5)).astype("float32")
@@ -103,7 +103,7 @@ def test_directions_are_as_long_as_the_filters():
     model.compile("sgd", "mse")
     with on_trial(model):
         place = Place(model)
-        direction = random_direction(model, place, torch.Generator().manual_seed(0))
+        (direction,) = random_directions(model, place, 1, seed=0)
         for weight, step in zip(place.weights, direction):
             if weight.ndim < 2:
                 assert not step.any()

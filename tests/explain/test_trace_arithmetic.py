@@ -14,6 +14,7 @@ from uncrumple import layers as L
 from uncrumple.core import registry
 from uncrumple.explain.tracing.arithmetic import Asked, allowed, function_for, has_arithmetic, worked_out
 from uncrumple.explain.tracing.watch import Call
+from uncrumple.layers.merging import Merge
 
 _PATH = Path(__file__).resolve().parents[1] / "layers" / "test_contract.py"
 _spec = importlib.util.spec_from_file_location("contract_cases", _PATH)
@@ -39,7 +40,7 @@ WITHOUT = [case for case in contract.CASES if not has_arithmetic(type(case.make(
 
 def asked_of(layer, inputs, place=None, training=False, **kwargs):
     several = isinstance(inputs, list)
-    takes_list = isinstance(layer, (L.Attention, L.AdditiveAttention)) or type(layer).__module__.endswith("merging")
+    takes_list = isinstance(layer, (L.Attention, L.AdditiveAttention, Merge))
     args = (inputs,) if not several or takes_list else tuple(inputs)
     with torch.no_grad():
         output = layer(*args, training=training, **kwargs) if training else layer(*args, **kwargs)

@@ -69,6 +69,9 @@ def test_gif_shows_every_moment(view, tmp_path):
     assert len(pictures) == 13  # three ways of four pictures each, and the last moment
     assert np.abs(pictures[0] - pictures[-1]).mean() > 0.5
     assert pictures[-1].std() > 5
+    # What does not change is see-through in the next picture, and takes little room.
+    controls = re.findall(rb"\x21\xf9\x04(.)", path.read_bytes(), re.DOTALL)
+    assert len(controls) >= 13 and all(flags[0] & 1 for flags in controls)
 
 
 def test_page_loads_nothing(view, tmp_path):

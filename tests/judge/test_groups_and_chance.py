@@ -53,6 +53,20 @@ def test_fairness_in_words_table_and_picture():
     assert titles[0].startswith("answered yes\n") and titles[1].startswith("recall\napart by ")
 
 
+def test_what_too_few_rows_kept_from_being_compared_is_said():
+    yes = np.arange(100) < 20  # ten of each sex
+    sex = np.tile(["f", "m"], 50)
+    found = fairness_of("sex", sex, yes, sex == "f")
+    assert [one.p_value is None for one in found.gaps] == [False, True, False]
+    assert found.in_words().endswith("points); recall was not compared: fewer than two groups have 30 such rows.")
+    assert [row[6] for row in found.table()[1]][2] == "too few"
+    alike = fairness_of("sex", sex[:70], yes[:70], np.arange(70) % 4 < 2)
+    assert alike.in_words() == (
+        "By sex: no difference is shown in answers; recall and false alarms were not compared: "
+        "fewer than two groups have 30 such rows."
+    )
+
+
 def test_slices_of_which_one_is_served_worse_are_drawn_so():
     sex, yes, said = people()
     figure = slices_figure(slices_of({"sex": sex}, yes == said))
@@ -106,7 +120,7 @@ def test_the_title_of_the_comparison_is_what_it_found():
     truth = np.arange(200) % 2
     bad = np.where(np.arange(200) < 60, 1 - truth, truth)
     assert finding(compare(truth, {"network": truth, "decision tree": bad, "RBF SVM": bad})) == (
-        "The network is better than all 2 simpler models"
+        "The network is better than both simpler models"
     )
     assert finding(compare(truth, {"network": bad, "RBF SVM": truth})) == "The RBF SVM is better than the network"
     assert finding(compare(truth, {"network": truth, "RBF SVM": truth})) == (

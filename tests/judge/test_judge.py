@@ -156,6 +156,22 @@ def test_cost_and_recall_are_chosen_on_validation_rows():
         judge(first_column, data, recall=0.9)
 
 
+def test_no_temperature_where_every_validation_row_is_right():
+    x, y = two_classes(900)
+    data = (x[:300], y[:300], x[600:], y[600:])
+    right = first_column(x[300:600]).argmax(axis=1)
+    without = judge(first_column, data, validation=(x[300:600], right), budget_seconds=5)
+    assert without.temperature is None and without.calibration_after is None and without.calibration is not None
+    said = next(one for one in without.not_run if one.startswith("temperature scaling"))
+    assert said == (
+        "temperature scaling: all 300 validation rows are answered right, and without a mistake there is nothing "
+        "to fit it to"
+    )
+    right[0] = 1 - right[0]
+    with_one = judge(first_column, data, validation=(x[300:600], right), budget_seconds=5)
+    assert with_one.temperature is not None and 0.05 < with_one.temperature.value < 1
+
+
 def test_a_corrupted_group_is_found_and_random_groups_are_not():
     x, y = two_classes(1000, noise=0.2)
     night = np.arange(500) < 120

@@ -67,7 +67,9 @@ def test_pictures_in_colour():
     ]
     assert found.headline[1].score > 0.9 and found.class_names == ("grey", "red")
     assert found.tree.said.startswith("pixel ") and " red ≤ " in found.tree.said
-    assert found.shift is not None and found.temperature is not None and found.uses == 1
+    assert found.shift is not None and found.calibration is not None and found.uses == 1
+    assert any(one.startswith("temperature scaling: all 36 validation rows") for one in found.not_run)
+    assert found.temperature is None  # without a mistake there is nothing to fit it to
     assert "The classical models saw the rows as the network's preparation gives them." in found.remarks
     assert not any("made smaller" in one for one in found.remarks)
 

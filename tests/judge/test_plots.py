@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from uncrumple.judge import compare, confusion_of, worst_mistakes
@@ -84,6 +85,25 @@ NAMES = {
     12: [f"a rather long class name {number}" for number in range(12)],
     40: [f"class {number}" for number in range(40)],
 }
+
+
+def brightness(colour):
+    """The relative luminance of WCAG 2."""
+    parts = np.array(to_rgb(colour))
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def test_numbers_can_be_read_on_every_cell():
+    truth = np.repeat(np.arange(2), 100)
+    for right in (100, 90, 70, 55, 30):
+        axes = confusion_figure(
+            confusion_of(truth, np.where(np.arange(200) % 100 < right, truth, 1 - truth), "ab")
+        ).axes[0]
+        cells = axes.images[0].get_array()
+        for text in axes.texts:
+            column, row = text.xy
+            bright = sorted([brightness(text.get_color()), brightness(cells[row, column])])
+            assert (bright[1] + 0.05) / (bright[0] + 0.05) > 3.9, (right, row, column)
 
 
 @pytest.mark.parametrize("count", NAMES)

@@ -131,7 +131,7 @@ def test_largest_errors():
     [
         (lambda: class_probabilities(np.array([[2.0, -1.0]])), "that are not probabilities"),
         (lambda: class_probabilities(np.array([[0.5, 0.1]])), "that sum to 1 in each row"),
-        (lambda: class_probabilities(np.array([[np.nan, 1.0]])), "that are not probabilities"),
+        (lambda: class_probabilities(np.array([[np.nan, 1.0]])), "not probabilities: 1 of 1 rows are NaN"),
         (lambda: worst_mistakes(np.array([0, 1]), np.eye(3), ("a", "b", "c")), "got 2 labels up to 1"),
         (lambda: worst_mistakes(np.array([0, 1]), np.eye(2), ("a",)), "and 1 class names"),
         (lambda: largest_errors(np.ones(3), np.ones(2)), "largest_errors got 3 values and 2 answers."),

@@ -60,6 +60,7 @@ def command(data: str, as_json: bool, **options: Any) -> int:
         lines(console, opened.data.describe())
         whole: Any = opened.data
         if whole.y is not None:
+            opened.check_classes()
             whole = split(opened.data, options["validation"], options["test"], options["seed"])
             lines(console, [f"split: {whole.in_words()}"])
         with console.status("checking ..."):

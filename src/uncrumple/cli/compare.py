@@ -7,31 +7,15 @@ from typing import Any
 
 import click
 
-from uncrumple.cli.console import download_progress, heading, lines, make_console, only_json, table
-from uncrumple.cli.options import (
-    HELP,
-    data_options,
-    json_option,
-    judging_options,
-    of_data,
-    of_judging,
-    of_training,
-    place_options,
-    seed_option,
-    split_options,
-    training_options,
-    wishes,
-)
+from uncrumple.cli.console import heading, lines, make_console, only_json, table
+from uncrumple.cli.job import network_of, opened_job, say_fitting
+from uncrumple.cli.options import HELP, job_options, json_option, of_data, of_judging, of_training, place_options
 from uncrumple.core.errors import explain
 
 
 @click.command(context_settings=HELP)
 @click.argument("data_or_runs", nargs=-1, required=True)
-@data_options
-@training_options
-@split_options
-@judging_options
-@seed_option
+@job_options
 @click.option("--out", type=click.Path(), metavar="FILE", help="Also write the judgement: report.html or report.json.")
 @json_option
 @place_options
@@ -67,7 +51,7 @@ def command(data_or_runs: tuple[str, ...], as_json: bool, out: str | None, **opt
         from uncrumple import experiment
 
         heading(console, "Simpler models on the same rows")
-        found = experiment.judge(trained, prepared, slices=slices, progress=_fitting(console), **of_judging(options))
+        found = experiment.judge(trained, prepared, slices=slices, progress=say_fitting(console), **of_judging(options))
         from uncrumple.experiment.networks import in_words
         from uncrumple.experiment.written import report_of
 
@@ -89,28 +73,16 @@ def command(data_or_runs: tuple[str, ...], as_json: bool, out: str | None, **opt
 def _of_data(data: str, options: dict[str, Any], console: Any) -> tuple[Any, Any, Any]:
     """Train the usual network for data, and keep nothing."""
     from uncrumple import experiment
-    from uncrumple.core.seeds import set_random_seed
     from uncrumple.experiment.written import training_facts
 
-    source = experiment.Source.of(data, of_data(options), options["data_dir"])
-    opened = source.opened(offline=options["offline"], progress=download_progress(console))
-    dataset = opened.need_answers()
-    seed = options["seed"]
-    counted = "runs" if Path("runs").is_dir() else None
-    prepared = experiment.prepare(
-        dataset, validation=options["validation"], test=options["test"], seed=seed, folder=counted
-    )
-    slices = opened.slices(options["slices"] or (), prepared.parts.test)
-    experiment.check_wishes(prepared, **wishes(options))
-    heading(console, f"{dataset.name}: {dataset.shape_in_words()}")
-    lines(console, [f"split: {prepared.sealed.in_words()}"])
-    set_random_seed(seed)
-    model = experiment.network_for(dataset, prepared.preparation)
-    recipe = experiment.recipe_for(dataset, len(prepared.parts.train)).changed(**of_training(options))
+    job = opened_job(data, options, "runs" if Path("runs").is_dir() else None, console)
+    heading(console, f"{job.dataset.name}: {job.dataset.shape_in_words()}")
+    lines(console, [f"split: {job.prepared.sealed.in_words()}"])
+    model, recipe = network_of(job, options)
     with console.status("training the network ..."):
-        trained = experiment.train(model, prepared, recipe, balanced=options["balanced"], verbose=0)
+        trained = experiment.train(model, job.prepared, recipe, balanced=options["balanced"], verbose=0)
     lines(console, [f"{key}: {value}" for key, value in training_facts(trained).items()])
-    return trained, prepared, slices
+    return trained, job.prepared, job.slices
 
 
 def _of_run(run: Any, options: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -158,11 +130,3 @@ def _runs(runs: list[Any], as_json: bool, out: str | None, options: dict[str, An
         heading(console, "Verdict")
         lines(console, [found.verdict()], style="bold")
     return 0
-
-
-def _fitting(console: Any) -> Any:
-    def say(what: str, rows: int, given: int) -> None:
-        part = f" on {rows:,} of {given:,} rows" if rows < given else ""
-        lines(console, [f"fitting: {what}{part}"])
-
-    return say

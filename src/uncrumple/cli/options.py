@@ -163,6 +163,9 @@ judging_options = _apply(
     ]
 )
 
+# All that the main job takes from its data to its verdict.
+job_options = _apply([data_options, training_options, split_options, judging_options, seed_option])
+
 
 def of_data(options: dict[str, Any]) -> dict[str, Any]:
     """Return those options that say what the data is."""

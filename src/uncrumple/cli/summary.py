@@ -33,8 +33,10 @@ def command(run: str, as_json: bool) -> None:
         try:
             report: dict[str, Any] | None = json.loads((found.folder / REPORT).read_text(encoding="utf-8"))
             verdict = str(report["verdict"])  # type: ignore[index]
-        except (OSError, ValueError, KeyError, TypeError):
-            report, verdict = None, "No verdict: the run was stopped before the test."
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            gone = isinstance(error, FileNotFoundError)
+            why = "the run was stopped before the test" if gone else f"{found.folder / REPORT} is damaged"
+            report, verdict = None, f"No verdict: {why}; uncrumple compare {found.folder} judges the network."
         if as_json:
             emit(
                 {

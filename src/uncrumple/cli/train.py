@@ -11,7 +11,6 @@ import click
 
 from uncrumple.cli.console import (
     can_draw,
-    download_progress,
     gallery,
     heading,
     lines,
@@ -20,21 +19,9 @@ from uncrumple.cli.console import (
     typed,
     worst_of,
 )
+from uncrumple.cli.job import network_of, opened_job, say_fitting
 from uncrumple.cli.main import FOUND
-from uncrumple.cli.options import (
-    HELP,
-    data_options,
-    json_option,
-    judging_options,
-    of_data,
-    of_judging,
-    of_training,
-    place_options,
-    seed_option,
-    split_options,
-    training_options,
-    wishes,
-)
+from uncrumple.cli.options import HELP, job_options, json_option, of_judging, place_options
 
 # Of a large network the checks that would take longer are left out; `uncrumple preflight` takes its time.
 _PREFLIGHT_SECONDS = 10.0
@@ -42,11 +29,7 @@ _PREFLIGHT_SECONDS = 10.0
 
 @click.command(context_settings=HELP)
 @click.argument("data", default="digits")
-@data_options
-@training_options
-@split_options
-@judging_options
-@seed_option
+@job_options
 @click.option("--list", "listed", is_flag=True, help="List the data sets that are known by name, and stop.")
 @click.option(
     "--check-seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="For checks of the data."
@@ -84,23 +67,15 @@ def command(data: str, as_json: bool, name: str | None, runs_dir: str, out: str 
     start = time.perf_counter()
     if options["listed"]:
         return _list(as_json)
-    with only_json(as_json) as emit:
+    with only_json(as_json) as emit, contextlib.ExitStack() as undone:
         console = make_console(quiet=as_json)
         from uncrumple import experiment
-        from uncrumple.core.seeds import set_random_seed
-        from uncrumple.experiment.folder import exact_folder
+        from uncrumple.experiment.folder import check_free, exact_folder
         from uncrumple.experiment.written import model_summary, training_facts, write_model
 
-        seed = options["seed"]
-        source = experiment.Source.of(data, of_data(options), options["data_dir"])
-        opened = source.opened(offline=options["offline"], progress=download_progress(console))
-        dataset = opened.need_answers()
-        runs: Path | str = Path(out).parent if out else runs_dir
-        prepared = experiment.prepare(
-            dataset, validation=options["validation"], test=options["test"], seed=seed, folder=runs
-        )
-        slices = opened.slices(options["slices"] or (), prepared.parts.test)
-        experiment.check_wishes(prepared, **wishes(options))
+        check_free(runs_dir, name, out)
+        job = opened_job(data, options, Path(out).parent if out else runs_dir, console)
+        source, dataset, prepared, slices = job
         heading(console, "Data")
         lines(console, dataset.describe())
         lines(console, [f"split: {prepared.sealed.in_words()}", f"preparation: {prepared.preparation.in_words()}"])
@@ -111,13 +86,13 @@ def command(data: str, as_json: bool, name: str | None, runs_dir: str, out: str 
             lines(console, ["Stopped before training (--strict)."])
             return FOUND
         folder = exact_folder(out) if out else experiment.new_folder(runs_dir, name, source.label)
+        # Whatever ends it before something is written leaves no empty folder, which would take the run's name.
+        undone.push(lambda error, *_: _away(folder) if error is not None else None)
 
         heading(console, "Model")
-        set_random_seed(seed)
-        model = experiment.network_for(dataset, prepared.preparation)
+        model, recipe = network_of(job, options)
         if not as_json:
             print(model_summary(model, min(console.width, 90)))
-        recipe = experiment.recipe_for(dataset, len(prepared.parts.train)).changed(**of_training(options))
         ready = experiment.made_ready(model, prepared, recipe)
         before = None if options["no_preflight"] else _preflight(console, ready)
         if before is not None and options["strict"] and worst_of(before) == "error":
@@ -137,9 +112,10 @@ def command(data: str, as_json: bool, name: str | None, runs_dir: str, out: str 
         write_model(folder, trained)
         shares = {"validation_share": options["validation"], "test_share": options["test"]}
         experiment.write_settings(folder, source, prepared, trained, shares)
+        undone.push(lambda error, *_: _say_kept(folder) if error is not None else None)
 
         heading(console, "Test, beside simpler models on the same rows")
-        found = experiment.judge(trained, prepared, slices=slices, progress=_fitting(console), **of_judging(options))
+        found = experiment.judge(trained, prepared, slices=slices, progress=say_fitting(console), **of_judging(options))
         report = experiment.write_run(
             folder, prepared, trained, found, checks=checks, command=typed(), seconds=time.perf_counter() - start
         )
@@ -197,19 +173,16 @@ def _preflight(console: Any, ready: Any) -> Any:
     return report
 
 
+def _say_kept(folder: Path) -> None:
+    """Say that a run which ended before its judgement is not lost."""
+    click.echo(f"\nThe trained network is kept: uncrumple compare {folder} judges it.", err=True)
+
+
 def _away(folder: Path) -> None:
     """Take away the folder of a run that was not made."""
     with contextlib.suppress(OSError):
         (folder / "plots").rmdir()
         folder.rmdir()
-
-
-def _fitting(console: Any) -> Any:
-    def say(what: str, rows: int, given: int) -> None:
-        part = f" on {rows:,} of {given:,} rows" if rows < given else ""
-        lines(console, [f"fitting: {what}{part}"])
-
-    return say
 
 
 def show_examples(console: Any, prepared: Any, model: Any, found: Any) -> None:

@@ -81,7 +81,9 @@ def ask(run: Run, files: Sequence[Path | str] = (), texts: Sequence[str] = ()) -
     if texts and kind != "text":
         raise ValueError(
             explain(
-                f"A text was given to a network of {kind}.", "Expected files.", f"uncrumple predict {run.folder} FILE"
+                f"A text was given, and the network was trained on {'a table' if kind == 'table' else kind}.",
+                "Expected files.",
+                f"uncrumple predict {run.folder} FILE",
             )
         )
     labels: list[str] = []

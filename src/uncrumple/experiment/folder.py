@@ -27,18 +27,9 @@ def new_folder(runs: Path | str, name: str | None, data: str) -> Path:
         OSError: The folder cannot be made.
     """
     runs = Path(runs)
+    check_free(runs, name)
     if name is not None:
-        if not re.fullmatch(r"[\w][\w.+-]*", name):
-            raise ValueError(
-                explain(
-                    f"The run got the name {name!r}.", "Expected letters, digits, '-', '_' and '.'.", "--name first-try"
-                )
-            )
         folder = runs / name
-        if folder.exists():
-            raise FileExistsError(
-                explain(f"{folder} is there already.", "Expected the name of a new run.", f"--name {name}-2")
-            )
     else:
         folder, count = runs / data, 1
         while folder.exists():
@@ -54,12 +45,41 @@ def exact_folder(folder: Path | str) -> Path:
         FileExistsError: Something is in it.
         OSError: It cannot be made.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(
-            explain(f"{folder} is there already.", "Expected a new or an empty folder.", f"--out {folder}-2")
+    check_free(out=folder)
+    return _made(Path(folder))
+
+
+def check_free(runs: Path | str = "runs", name: str | None = None, out: Path | str | None = None) -> None:
+    """Refuse a name or a folder that cannot be that of a new run, before time is spent on data.
+
+    Args:
+        runs: The folder that the run's folder is made in.
+        name: Its name, or None.
+        out: The folder itself, in place of both.
+
+    Raises:
+        FileExistsError: A run of this name is there already, or something is in the folder.
+        ValueError: The name is not one for a folder.
+    """
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise FileExistsError(
+                explain(f"{folder} is there already.", "Expected a new or an empty folder.", f"--out {folder}-2")
+            )
+        return
+    if name is None:
+        return
+    if not re.fullmatch(r"[\w][\w.+-]*", name):
+        raise ValueError(
+            explain(
+                f"The run got the name {name!r}.", "Expected letters, digits, '-', '_' and '.'.", "--name first-try"
+            )
         )
-    return _made(folder)
+    if (Path(runs) / name).exists():
+        raise FileExistsError(
+            explain(f"{Path(runs) / name} is there already.", "Expected the name of a new run.", f"--name {name}-2")
+        )
 
 
 def _made(folder: Path) -> Path:
@@ -111,7 +131,16 @@ class Run:
             FileNotFoundError: It is no longer there.
             ValueError: It has changed since.
         """
-        found = self.source.opened(data_dir=data_dir, offline=offline)
+        source = self.source
+        if not source.is_name and not Path(source.data).exists():
+            raise FileNotFoundError(
+                explain(
+                    f"{self.folder} was trained on {source.data}, which is no longer there.",
+                    "Expected the same data, to find the same rows.",
+                    f"put it back, or name a file or folder: uncrumple evaluate {self.folder} FILE",
+                )
+            )
+        found = source.opened(data_dir=data_dir, offline=offline)
         rows, learnt = len(found.data), int(self.settings["rows"])
         if rows != learnt or list(found.data.class_names) != list(self.settings["class_names"]):
             raise ValueError(
@@ -124,15 +153,29 @@ class Run:
         return found
 
     def prepared(self, data_dir: Any = None, offline: bool = False, opened: Opened | None = None) -> Prepared:
-        """Return the same parts as in training; uses of the test part are counted beside the run."""
+        """Return the same parts as in training; uses of the test part are counted beside the run.
+
+        Raises:
+            FileNotFoundError: The data are no longer there.
+            ValueError: They have changed since.
+        """
         split = self.settings["split"]
-        return prepare(
+        made = prepare(
             (opened or self.opened(data_dir, offline)).need_answers(),
             validation=split["validation_share"],
             test=split["test_share"],
             seed=self.seed,
             folder=self.folder.parent,
         )
+        if made.sealed.fingerprint != self.settings.get("test_rows", made.sealed.fingerprint):
+            raise ValueError(
+                explain(
+                    f"{self.source.data} has changed since {self.folder} was trained: as many rows, and other values.",
+                    "Expected the same data, to find the same test rows.",
+                    "train again, or name a file to evaluate on",
+                )
+            )
+        return made
 
 
 def read_run(folder: Path | str) -> Run:
@@ -147,13 +190,19 @@ def read_run(folder: Path | str) -> Run:
         parent = folder.parent if folder.parent.is_dir() else Path()
         runs = sorted(path.parent.name for path in parent.glob(f"*/{RUN}"))
         guess = closest(folder.name, runs)
-        fix = f"did you mean {parent / guess}?" if guess else "uncrumple train digits"
-        if not guess and runs:
-            fix = f"one of {', '.join(str(parent / name) for name in runs[:6])}"
+        within = sorted({str(path.parent) for place in (folder, Path("runs")) for path in place.glob(f"*/{RUN}")})
+        named = next((one for one in within if Path(one).name == folder.stem), None)
+        if guess:
+            fix = f"did you mean {parent / guess}?"
+        elif named:
+            fix = f"did you mean {named}?"
+        elif runs or within:
+            fix = f"one of {', '.join([*(str(parent / name) for name in runs), *within][:6])}"
+        else:
+            fix = f"uncrumple train {folder if folder.exists() else 'digits'}"
+        lacks = f"it has no {RUN}" if folder.exists() else "it is not there"
         raise FileNotFoundError(
-            explain(
-                f"{folder} is not the folder of a run: it has no {RUN}.", "Expected what `uncrumple train` wrote.", fix
-            )
+            explain(f"{folder} is not the folder of a run: {lacks}.", "Expected what `uncrumple train` wrote.", fix)
         )
     try:
         settings = json.loads((folder / RUN).read_text(encoding="utf-8"))

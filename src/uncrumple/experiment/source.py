@@ -153,9 +153,15 @@ class Opened:
     columns: dict[str, np.ndarray] | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
-    def need_answers(self) -> RawData:
-        """Return the data, or say which column might hold the answers."""
+    def need_answers(self, *, to_learn: bool = True) -> RawData:
+        """Return the data, or say which column might hold the answers.
+
+        Args:
+            to_learn: Whether answers that nothing can be learned from are refused, too.
+        """
         if self.data.y is not None:
+            if to_learn:
+                self.check_classes()
             return self.data
         name = self.data.name
         if self.columns:
@@ -164,7 +170,7 @@ class Opened:
             raise ValueError(
                 explain(
                     f"{name} is a table, and what is to be predicted was not said.",
-                    f"Expected --target with one of its columns: {known}.",
+                    f"Expected --target with one of its columns: {known}{'' if known.endswith('...') else '.'}",
                     f"--target {last if ' ' not in last else repr(last)}",
                 )
             )
@@ -175,6 +181,39 @@ class Opened:
                 "uncrumple train photos/, with photos/cat/*.jpg and photos/dog/*.jpg",
             )
         )
+
+    def check_classes(self) -> None:
+        """Refuse answers that nothing can be learned from: one class, or nearly as many as rows.
+
+        Raises:
+            ValueError: They are such; the message says what to type.
+        """
+        if self.data.task != "classification" or self.data.y is None or np.ndim(self.data.y) != 1:
+            return
+        counts = np.bincount(np.asarray(self.data.y, np.int64), minlength=1)
+        present, rows = int((counts > 0).sum()), len(self.data)
+        column = self.options.get("target")
+        what = f"the column '{column}'" if isinstance(column, str) else "the answers"
+        if present < 2:
+            raise ValueError(
+                explain(
+                    f"{self.data.name} has one class, '{self.data.class_names[int(counts.argmax())]}', in all "
+                    f"{rows:,} rows: there is nothing to tell apart.",
+                    "Expected two classes or more.",
+                    "--target with another column"
+                    if self.columns
+                    else "a folder for each class: photos/cat, photos/dog",
+                )
+            )
+        if 2 * present > rows and rows > 10:
+            raise ValueError(
+                explain(
+                    f"{self.data.name} has {present:,} different values in {rows:,} rows of {what}: these are names, "
+                    "not classes.",
+                    "Expected classes, each in several rows.",
+                    "--target with another column",
+                )
+            )
 
     def slices(self, names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray] | None:
         """Return columns to slice test rows by, whether they are inputs or not.

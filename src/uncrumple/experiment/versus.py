@@ -235,6 +235,8 @@ def evaluate(run: Run, path: Path | str | None = None, data_dir: Any = None, off
     else:
         raw, y, groups = rows_of_file(run, Path(path))
         where, uses = str(path), None
+        if not run.source.is_name and Path(path).resolve() == Path(run.source.data):
+            where += ", with the rows that it learned from: the numbers are better than they are for new rows"
     names = tuple(run.settings["class_names"])
     asked = _Rows(raw, run.settings["task"])
     given, probabilities = answers_of(run.model, asked)
@@ -272,7 +274,7 @@ def rows_of_file(run: Run, path: Path) -> tuple[Any, np.ndarray, Any]:
             )
         )
     opened = Source.of(str(path), run.source.options).opened()
-    data = opened.need_answers()
+    data = opened.need_answers(to_learn=False)
     preparation: Any = run.preparation
     if opened.columns is not None and preparation.kind == "table":
         raw = {name: values[opened._kept()] for name, values in preparation.read(opened.columns).items()}

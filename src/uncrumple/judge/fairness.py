@@ -76,18 +76,24 @@ class Fairness:
                     f"{100 * high.share.score:.0f} % for {high.group} (apart by {100 * max(0.0, one.gap.low):.0f} to "
                     f"{100 * one.gap.high:.0f} points)"
                 )
-        if parts:
-            return f"By {self.column}: {listed(parts)}."
-        if all(one.p_value is None for one in self.gaps):
+        untested = [one.what for one in self.gaps if one.p_value is None]
+        if len(untested) == len(self.gaps):
             return f"By {self.column}: fewer than two groups have {FEWEST_ROWS} rows; nothing can be said."
-        return f"By {self.column}: no difference is shown in answers, recall or false alarms."
+        names = {"answered yes": "answers", "recall": "recall", "false alarms": "false alarms"}
+        tested = [names[one.what] for one in self.gaps if one.p_value is not None]
+        shown = listed(parts) if parts else f"no difference is shown in {listed(tested, 'or')}"
+        if not untested:
+            return f"By {self.column}: {shown}."
+        were = "was" if untested == ["recall"] else "were"
+        few = f"{listed(untested)} {were} not compared: fewer than two groups have {FEWEST_ROWS} such rows"
+        return f"By {self.column}: {shown}; {few}."
 
     def table(self) -> tuple[list[str], list[list[str]], list[bool]]:
         """Return the header, the rows as text, and for each row whether it has too few rows."""
         header = [f"by {self.column}", "group", "rows", "share", "95 % interval", "gap", "p"]
         rows, few = [], []
         for one in self.gaps:
-            p = "–" if one.p_value is None else p_in_words(one.p_value)
+            p = "too few" if one.p_value is None else p_in_words(one.p_value)
             for number, rate in enumerate(one.rates):
                 known = not math.isnan(rate.share.score)
                 share = f"{100 * rate.share.score:.1f} %" if known else "–"

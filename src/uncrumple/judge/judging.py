@@ -257,6 +257,13 @@ class _Judging:
         if self.validated is None or self.validated.probabilities is None or rows.y_validation is None:
             self.not_run.append("temperature scaling: there are no validation rows (validation=(x, y))")
             return
+        if np.array_equal(self.validated.answers, np.reshape(rows.y_validation, -1)):
+            # Without a mistake the smallest log loss lies at temperature 0, which means nothing for other rows.
+            self.not_run.append(
+                f"temperature scaling: all {len(rows.y_validation):,} validation rows are answered right, and without "
+                "a mistake there is nothing to fit it to"
+            )
+            return
         temperature = fit_temperature(rows.y_validation, self.validated.probabilities)
         self.found["temperature"] = temperature
         after = calibration_of(rows.y_test, temperature.apply(shares), seed=self.seed, groups=rows.groups)

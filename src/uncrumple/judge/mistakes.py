@@ -53,7 +53,7 @@ def class_probabilities(outputs: np.ndarray) -> np.ndarray:
     A single column is the probability of the second of two classes.
 
     Raises:
-        ValueError: A value is not a probability, or the rows do not sum to 1.
+        ValueError: A value is not a probability, as NaN, or the rows do not sum to 1.
 
     Example:
         >>> class_probabilities(np.array([[0.25], [1.0]])).tolist()
@@ -64,7 +64,17 @@ def class_probabilities(outputs: np.ndarray) -> np.ndarray:
         shares = shares[:, None]
     if shares.ndim == 2 and shares.shape[1] == 1:
         shares = np.concatenate([1 - shares, shares], axis=1)
-    right = shares.ndim == 2 and len(shares) > 0 and np.isfinite(shares).all() and shares.min() >= 0
+    lost = len(shares) - int(np.isfinite(shares).all(axis=-1).sum()) if shares.ndim == 2 else 0
+    if lost:
+        raise ValueError(
+            explain(
+                f"Judging got outputs of shape {np.shape(outputs)} that are not probabilities: {lost:,} of "
+                f"{len(shares):,} rows are NaN or infinite.",
+                "Expected values from 0 to 1 that sum to 1 in each row.",
+                "train again: uncrumple.preflight(model, (x, y)) and fit(..., diagnose=True) say where NaN begins",
+            )
+        )
+    right = shares.ndim == 2 and len(shares) > 0 and shares.min() >= 0
     if not right or np.abs(shares.sum(axis=1) - 1).max() > 1e-2:
         raise ValueError(
             explain(

@@ -190,7 +190,8 @@ def confusion_figure(found: Confusion) -> Figure:
     shares = found.row_shares
     wrong = shares * (1 - np.eye(count))
     top = max(float(wrong.max()), 0.02)
-    # Linear from white to the full colour; the diagonal is never so pale that it looks empty.
+    # Linear from white to nearly the full colour, on which dark numbers are easier to read than white ones; the
+    # diagonal is never so pale that it looks empty.
     strength = np.where(np.eye(count, dtype=bool), 0.15 + 0.7 * shares, 0.85 * wrong / top)
     strength = np.where(found.matrix > 0, np.maximum(strength, 0.06), 0.0)[..., None]
     colours = np.where(np.eye(count, dtype=bool)[..., None], _rgb(BLUE), _rgb(ORANGE))
@@ -220,13 +221,12 @@ def confusion_figure(found: Confusion) -> Figure:
         for row in range(count):
             for column in range(count):
                 if found.matrix[row, column]:
-                    _cell(axes, row, column, found, float(strength[row, column, 0]), row == column, size)
+                    _cell(axes, row, column, found, row == column, size)
     axes.set_title("What was taken for what")
     return figure
 
 
-def _cell(axes: Axes, row: int, column: int, found: Confusion, strength: float, right: bool, size: float) -> None:
-    colour = "white" if right and strength > 0.5 else _INK
+def _cell(axes: Axes, row: int, column: int, found: Confusion, right: bool, size: float) -> None:
     share = 100 * found.row_shares[row, column]
     both = size > 8
     texts = [(f"{found.matrix[row, column]:,}", size, 0.45 * size if both else 0.0, "bold" if right else "normal")]
@@ -234,7 +234,7 @@ def _cell(axes: Axes, row: int, column: int, found: Confusion, strength: float, 
         texts.append((f"{share:.0f} %" if share >= 10 else f"{share:.1f} %", size - 2.5, -0.75 * size, "normal"))
     for said, points, up, weight in texts:
         axes.annotate(said, (column, row), xytext=(0, up), textcoords="offset points", ha="center", va="center",
-                      fontsize=points, color=colour, fontweight=weight)  # fmt: skip
+                      fontsize=points, color=_INK, fontweight=weight)  # fmt: skip
 
 
 @_styled

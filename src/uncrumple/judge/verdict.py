@@ -69,8 +69,13 @@ def finding(found: Comparison) -> str:
         return f"The {network.name} is not shown better than {say.name(say.best(level))}"
     if not found.baselines:
         return f"The {network.name}"
-    every = f"all {len(found.baselines)} simpler models" if len(found.baselines) > 1 else say.name(found.baselines[0])
+    count = len(found.baselines)
+    every = f"{_all_of(count)} simpler models" if count > 1 else say.name(found.baselines[0])
     return f"The {network.name} is better than {every}"
+
+
+def _all_of(count: int) -> str:
+    return "both" if count == 2 else f"all {count}"
 
 
 def _shown(found: Comparison, row: Row) -> bool:
@@ -135,7 +140,7 @@ def _better_than_all(say: _Words, ahead: list[Row], constant: Row | None) -> str
     network, best = say.found.network, say.best(ahead)
     if best is constant:
         return f"The {network.name} is better than {say.name(best)}: {say.against(best)}; {say.lead(best)})."
-    every = f"all {len(ahead)} baselines" if len(ahead) > 1 else say.name(best)
+    every = f"{_all_of(len(ahead))} baselines" if len(ahead) > 1 else say.name(best)
     closest = f" for {say.name(best)}, the best of them" if len(ahead) > 1 else ""
     first = (
         f"The {network.name} is better than {every}: "

@@ -5,7 +5,6 @@ Orange is for an answer, blue against it.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import numpy as np
 
 from uncrumple.core.errors import explain
 from uncrumple.data.checks.report import Finding
+from uncrumple.explain import pages
 from uncrumple.explain.style import (
     plain,
     rendered_by,
@@ -73,11 +73,10 @@ class Result:
 
     def to_html(self) -> str:
         """Return a section for a page: the finding, the picture, the words."""
-        picture = base64.b64encode(to_png(self.plot())).decode()
         words = escape("\n".join([*self.lines(), *self.remarks]))
         return (
             f'<section class="explain"><h2>{escape(self.title)}</h2>\n'
-            f'<figure><img alt="{escape(self.title)}" src="data:image/png;base64,{picture}"></figure>\n'
+            f"<figure>{pages.image(to_png(self.plot()), self.title)}</figure>\n"
             f"<pre>{words}</pre></section>"
         )
 
@@ -227,10 +226,4 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .2rem; }
 
 def page(title: str, body: str) -> str:
     """Return a whole page that loads nothing and runs nothing."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        'img-src data:">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return pages.page(title, STYLE, body)

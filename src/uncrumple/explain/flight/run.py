@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from uncrumple.core.errors import UncrumpleWarning, explain
 from uncrumple.core.own_parts import in_words, is_explained
 from uncrumple.data import Parts
-from uncrumple.data.batches import make_batches
-from uncrumple.data.checks.report import SEVERITIES, NotRun, Ran
+from uncrumple.data.checks.report import SEVERITIES, Findings, NotRun, Ran
+from uncrumple.data.from_arguments import make_batches
 from uncrumple.explain.findings import Finding, said
 from uncrumple.explain.flight.checks import CHECKS, CannotRun, Flight
 from uncrumple.explain.keeping import untouched
@@ -34,7 +32,7 @@ _CLOSING = "A tick is not a proof: these are the defects that were looked for."
 
 
 @dataclass(frozen=True)
-class Preflight:
+class Preflight(Findings):
     """What `preflight` returns: findings, worst first, and the checks that ran and that could not.
 
     Args:
@@ -44,22 +42,6 @@ class Preflight:
         not_run: The checks that did not run, with the reason.
         seconds: How long it took.
     """
-
-    described: str
-    findings: tuple[Finding, ...]
-    ran: tuple[Ran, ...]
-    not_run: tuple[NotRun, ...]
-    seconds: float
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    # A report is an answer whether or not anything is in it.
-    def __bool__(self) -> bool:
-        return True
 
     @property
     def ok(self) -> bool:
@@ -99,10 +81,6 @@ class Preflight:
             "not_run": [{"name": one.name, "why": one.why} for one in self.not_run],
             "seconds": round(self.seconds, 3),
         }
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return it as JSON."""
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
 
 def preflight(model: Any, data: Any, *, batch_size: int | None = None, seconds: float = 20.0) -> Preflight:

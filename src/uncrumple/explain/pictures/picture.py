@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import tempfile
@@ -11,27 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncrumple.core.errors import explain, unknown_name
-from uncrumple.explain import style
+from uncrumple.explain import pages, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _IMAGES = (".png", ".svg", ".pdf")
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; --ink: #222222; --paper: #ffffff; --soft: #555555; --line: #dddddd; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #ececec; --paper: #15181d; --soft: #b5bac2; --line: #333a44; }} }}
-body {{ margin: 0 auto; padding: 1rem; max-width: 75rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; }}
-img {{ max-width: 100%; height: auto; }}
-pre {{ overflow-x: auto; border-top: 1px solid var(--line); padding-top: .75rem; color: var(--soft); }}
-</style></head><body><main><picture>
-<source srcset="data:image/png;base64,{dark}" media="(prefers-color-scheme: dark)">
-<img src="data:image/png;base64,{light}" alt="{title}"></picture>
-<pre>{words}</pre></main></body></html>
+_STYLE = """
+:root { color-scheme: light dark; --ink: #222222; --paper: #ffffff; --soft: #555555; --line: #dddddd; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ececec; --paper: #15181d; --soft: #b5bac2; --line: #333a44; } }
+body { margin: 0 auto; padding: 1rem; max-width: 75rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; }
+img { max-width: 100%; height: auto; }
+pre { overflow-x: auto; border-top: 1px solid var(--line); padding-top: .75rem; color: var(--soft); }
 """
 
 
@@ -87,8 +79,12 @@ class Picture:
 
     def to_html(self) -> str:
         """Return a page of its own: the drawing for light and for dark screens, and the numbers in words."""
-        light, dark = (base64.b64encode(self.to_png(theme)).decode("ascii") for theme in ("light", "dark"))
-        return _PAGE.format(title=escape(self.title), light=light, dark=dark, words=escape(str(self)))
+        on_dark = pages.as_source(self.to_png("dark"))
+        body = (
+            f'<main><picture>\n<source srcset="{on_dark}" media="(prefers-color-scheme: dark)">\n'
+            f"{pages.image(self.to_png('light'), self.title)}</picture>\n<pre>{escape(str(self))}</pre></main>"
+        )
+        return pages.page(self.title, _STYLE, body)
 
     def save(self, path: str | os.PathLike[str], theme: str = "light", dpi: int = 110) -> Path:
         """Write the picture to a file, whole or not at all.

@@ -14,15 +14,15 @@ from uncrumple.core.errors import explain
 from uncrumple.explain.asked import check_whole
 from uncrumple.explain.keeping import on_trial
 from uncrumple.explain.rows import rows_in
-from uncrumple.explain.style import FAINT, RED, plain
-from uncrumple.explain.surfaces.weights import Place, mean_loss, random_direction, some_rows
-from uncrumple.explain.tuning.drawing import LINES, Drawn, heading, log_scale, styled
-from uncrumple.explain.tuning.given import batches_of, prepared
+from uncrumple.explain.style import FAINT, RED
+from uncrumple.explain.surfaces.measured import Measured, batches_to_measure
+from uncrumple.explain.surfaces.weights import Place, mean_loss, random_directions, some_rows
+from uncrumple.explain.tuning.drawing import LINES, heading, log_scale, styled
 from uncrumple.explain.tuning.words import number, plural
 
 
 @dataclass(repr=False)
-class LossLine(Drawn):
+class LossLine(Measured):
     """The loss along lines through a network's weights.
 
     Attributes:
@@ -92,18 +92,6 @@ class LossLine(Drawn):
         lengths = "0 is the start, 1 the end of training" if self.between else "1 is as far as the weights are long"
         return (
             f"{plural(len(self.losses), 'line')}, {lengths}; measured on {plural(self.rows, 'row')}, without dropout."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        return plain(
-            {
-                "verdict": self.verdict(),
-                "places": self.places,
-                "losses": self.losses,
-                "validation": self.validation,
-                "between": self.between,
-                "rows": self.rows,
-            }
         )
 
     @styled
@@ -180,18 +168,14 @@ def loss_line(
     """
     for name, value, least in (("points", points, 5), ("rows", rows, 1), ("lines", lines, 1)):
         check_whole("loss_line", name, value, least, f"{name}={max(least, 21)}")
-    batches = prepared(model, batches_of(data, "loss_line", None, shuffle=False), "loss_line")
-    others = (
-        None if validation is None else prepared(model, batches_of(validation, "loss_line", None, False), "loss_line")
-    )
+    batches = batches_to_measure(model, data, "loss_line")
+    others = None if validation is None else batches_to_measure(model, validation, "loss_line")
     with on_trial(model):
-        device = next((weight.device for weight in model.weights), "cpu")
-        measured = some_rows(batches, rows, seed, device)
-        held = None if others is None else some_rows(others, rows, seed, device)
+        measured = some_rows(model, batches, rows, seed)
+        held = None if others is None else some_rows(model, others, rows, seed)
         if start is None:
             place = Place(model)
-            generator = torch.Generator().manual_seed(seed)
-            directions = [random_direction(model, place, generator) for _ in range(lines)]
+            directions = random_directions(model, place, lines, seed)
             places, shift = np.linspace(-1.0, 1.0, points + 1 - points % 2), 0.0
         else:
             place = Place(model, [weight for weight in model.weights if weight.is_floating_point()])

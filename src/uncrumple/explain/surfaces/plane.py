@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from uncrumple.core.errors import explain
 from uncrumple.explain.asked import check_whole
 from uncrumple.explain.keeping import on_trial
 from uncrumple.explain.rows import rows_in
-from uncrumple.explain.style import GREEN, INK, RED, plain
+from uncrumple.explain.style import GREEN, INK, RED
+from uncrumple.explain.surfaces.measured import Measured, batches_to_measure
 from uncrumple.explain.surfaces.path import WeightPath
-from uncrumple.explain.surfaces.weights import Place, main_directions, mean_loss, random_direction, some_rows
-from uncrumple.explain.tuning.drawing import Drawn, as_tick, heading, styled
-from uncrumple.explain.tuning.given import batches_of, prepared
+from uncrumple.explain.surfaces.weights import Place, main_directions, mean_loss, random_directions, some_rows
+from uncrumple.explain.tuning.drawing import as_tick, heading, styled
 from uncrumple.explain.tuning.words import number, plural
 
 
 @dataclass(repr=False)
-class LossPlane(Drawn):
+class LossPlane(Measured):
     """The loss on a plane through a network's weights.
 
     Attributes:
@@ -75,21 +74,6 @@ class LossPlane(Drawn):
         else:
             kind = f"the two main directions of {plural(len(self.path), 'point')} of training"
         return f"{_capital(kind)}; measured on {plural(self.rows, 'row')}, without dropout."
-
-    def to_dict(self) -> dict[str, Any]:
-        return plain(
-            {
-                "verdict": self.verdict(),
-                "across": self.across,
-                "up": self.up,
-                "losses": self.losses,
-                "path": self.path,
-                "path_losses": self.path_losses,
-                "share": self.share,
-                "here": self.here,
-                "rows": self.rows,
-            }
-        )
 
     @styled
     def plot(self) -> Any:
@@ -178,6 +162,7 @@ def loss_plane(
         seed: Of directions and rows.
 
     Example:
+        >>> import torch
         >>> from uncrumple.layers import Dense, Input
         >>> from uncrumple.models import Sequential
         >>> x = torch.linspace(-1, 1, 64)[:, None]
@@ -193,16 +178,14 @@ def loss_plane(
         check_whole("loss_plane", name, value, least, f"{name}={max(least, 21)}")
     if isinstance(span, bool) or not isinstance(span, (int, float)) or not 0 < span < math.inf:
         raise ValueError(explain(f"loss_plane got span={span!r}.", "Expected a number above 0.", "span=1.0"))
-    batches = prepared(model, batches_of(data, "loss_plane", None, shuffle=False), "loss_plane")
+    batches = batches_to_measure(model, data, "loss_plane")
     went = _points(path, model)
     with on_trial(model):
-        device = next((weight.device for weight in model.weights), "cpu")
-        measured = some_rows(batches, rows, seed, device)
+        measured = some_rows(model, batches, rows, seed)
         place = Place(model)
         share, places, path_losses = 1.0, None, None
         if went is None:
-            generator = torch.Generator().manual_seed(seed)
-            plane = [random_direction(model, place, generator) for _ in range(2)]
+            plane = random_directions(model, place, 2, seed)
             across = up = np.linspace(-span, span, points)
         else:
             center = place.flat().double().numpy()

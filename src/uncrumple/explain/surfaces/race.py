@@ -435,10 +435,9 @@ def _on_model(model: Any, data: Any, entries: list[_Entry], steps: int, batch_si
     given, scaled = model.optimizer, model._scales_loss
     noted = np.unique(np.linspace(0, steps, min(steps, 60) + 1).round().astype(int))
     ways: list[tuple[_Entry, float, np.ndarray, np.ndarray]] = []
-    device = next((weight.device for weight in model.weights), "cpu")
     try:
         batches = prepared(model, batches_of(data, owner, batch_size), owner)
-        measured = some_rows(batches_of(data, owner, batch_size, shuffle=False), rows, seed, device)
+        measured = some_rows(model, batches_of(data, owner, batch_size, shuffle=False), rows, seed)
         for entry in entries:
             made = entry.make()
             if callable(made):

@@ -50,15 +50,19 @@ class Place:
             weight.copy_(moved)
 
 
-def random_direction(model: Any, place: Place, generator: torch.Generator) -> list[torch.Tensor]:
-    """Return a random direction in which each filter is as long as the weight's own; zero for biases and scales.
+def random_directions(model: Any, place: Place, count: int, seed: int) -> list[list[torch.Tensor]]:
+    """Return random directions in which each filter is as long as the weight's own; zero for biases and scales.
 
     A filter is what one unit multiplies its inputs by. Without this, a network whose weights are ten times as large
     (and the next layer's ten times smaller) would seem ten times as flat, though it computes the same.
 
     Source: H. Li et al., 2018, Visualizing the loss landscape of neural nets.
     """
-    axes = _filter_axes(model)
+    axes, generator = _filter_axes(model), torch.Generator().manual_seed(seed)
+    return [_random_direction(place, axes, generator) for _ in range(count)]
+
+
+def _random_direction(place: Place, axes: dict[int, int], generator: torch.Generator) -> list[torch.Tensor]:
     found = []
     for weight, value in zip(place.weights, place.here):
         if weight.ndim < 2:
@@ -82,9 +86,10 @@ def _filter_axes(model: Any) -> dict[int, int]:
     return found
 
 
-def some_rows(batches: Batches, rows: int, seed: int, device: Any) -> list[tuple[Any, Any, Any]]:
+def some_rows(model: Any, batches: Batches, rows: int, seed: int) -> list[tuple[Any, Any, Any]]:
     """Return at most so many rows as a list of (x, y, sample_weight), drawn at random from arrays."""
     if isinstance(batches, ArrayBatches):
+        device = next((weight.device for weight in model.weights), "cpu")
         chosen = np.arange(batches.samples)
         if batches.samples > rows:
             chosen = np.sort(np.random.default_rng(seed).choice(batches.samples, rows, replace=False))

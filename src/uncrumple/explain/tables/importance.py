@@ -81,7 +81,12 @@ class Importance(Result):
         matters = self.matters
         rest = len([name for name in self.columns if name not in matters and name not in self.noise])
         if not matters:
-            return f"No column makes a measurable difference: shuffling any of {len(self.columns)} changes nothing."
+            if len(self.columns) < 2:
+                return "Shuffling the only column makes no measurable difference."
+            return (
+                f"No column by itself makes a measurable difference: the {len(self.columns) - 1} others may stand in "
+                "for the one that is shuffled."
+            )
         first = f"Without '{matters[0]}' {self._worse(float(self.means[self.columns.index(matters[0])]))}"
         if not rest:
             return f"{first}; all columns matter."

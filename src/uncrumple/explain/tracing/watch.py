@@ -11,7 +11,7 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
-from uncrumple.data.batches import make_batches
+from uncrumple.data.from_arguments import make_batches
 from uncrumple.layers.base import Layer
 from uncrumple.layers.input import InputLayer
 from uncrumple.layers.modes import told

@@ -10,7 +10,8 @@ import torch
 
 from uncrumple.core import tree
 from uncrumple.core.errors import explain
-from uncrumple.data.batches import ArrayBatches, Batches, DiskBatches, make_batches
+from uncrumple.data.batches import ArrayBatches, Batches, DiskBatches
+from uncrumple.data.from_arguments import make_batches
 from uncrumple.data.kinds.base import RawData
 from uncrumple.data.split import Parts, Split, split
 

@@ -1,15 +1,14 @@
-"""Pages that show a result: one file, with its pictures inside, that asks nothing of the network."""
+"""The pages of results: words and a still picture, or lines that grow over pictures."""
 
 from __future__ import annotations
 
-import base64
-import json
 from html import escape
 from typing import Any
 
+from uncrumple.explain.pages import image, page
+from uncrumple.explain.player import MARK, PLAYER
 from uncrumple.explain.tuning.drawing import Drawn, to_png
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STYLE = """
 :root{color-scheme:light dark;--ink:#222;--back:#fff;--faint:#666;--line:#ddd}
 @media (prefers-color-scheme:dark){:root{--ink:#e8e8e8;--back:#181a1b;--faint:#aaa;--line:#444}}
@@ -34,105 +33,68 @@ svg{vertical-align:middle}
 :focus-visible{outline:3px solid #0072B2;outline-offset:2px}
 """
 # Draws the lines of each panel up to the chosen frame: their points were computed in pixels of the picture below.
-_SCRIPT = """
-(function(){
-"use strict";
-const d=JSON.parse(document.getElementById("data").textContent);
-const slider=document.getElementById("slider"),play=document.getElementById("play"),now=document.getElementById("now");
-const body=document.getElementById("standings");
-const panels=d.panels.map((p,i)=>({p:p,canvas:document.getElementById("canvas"+i)}));
-const last=d.steps.length-1;
-let frame=0,timer=null;
-function point(c,x,y,mark,colour,r){
- c.fillStyle=colour;c.strokeStyle="#fff";c.lineWidth=r/3;c.beginPath();
- if(mark==="s")c.rect(x-r*.85,y-r*.85,1.7*r,1.7*r);
- else if(mark==="^"){c.moveTo(x,y-1.15*r);c.lineTo(x+r,y+.8*r);c.lineTo(x-r,y+.8*r);c.closePath();}
- else if(mark==="v"){c.moveTo(x,y+1.15*r);c.lineTo(x+r,y-.8*r);c.lineTo(x-r,y-.8*r);c.closePath();}
- else if(mark==="D"){c.moveTo(x,y-1.2*r);c.lineTo(x+1.2*r,y);c.lineTo(x,y+1.2*r);c.lineTo(x-1.2*r,y);c.closePath();}
- else c.arc(x,y,r,0,7);
- c.stroke();c.fill();
+_SCRIPT = (
+    PLAYER
+    + MARK
+    + """
+const data = JSON.parse(document.getElementById("data").textContent);
+const body = document.getElementById("standings");
+const panels = data.panels.map((panel, place) => ({ panel, canvas: document.getElementById("canvas" + place) }));
+const last = data.steps.length - 1;
+
+function along(pen, line, end) {
+  pen.beginPath();
+  let down = false;
+  for (let i = 0; i <= end && i < line.length; i++) {
+    if (line[i] === null) { down = false; continue; }
+    if (down) pen.lineTo(...line[i]); else pen.moveTo(...line[i]);
+    down = true;
+  }
 }
-function draw(){
- for(const one of panels){
-  const p=one.p,canvas=one.canvas,c=canvas.getContext("2d");
-  const scale=Math.max(1,Math.min(2,canvas.clientWidth*(window.devicePixelRatio||1)/p.width));
-  canvas.width=Math.round(p.width*scale);canvas.height=Math.round(p.height*scale);
-  c.setTransform(scale,0,0,scale,0,0);c.lineJoin="round";
-  c.save();c.beginPath();c.rect(p.box[0],p.box[1],p.box[2],p.box[3]);c.clip();
-  p.lines.forEach(function(line,k){
-   const s=d.series[k],end=p.until[frame];let pen=false;
-   for(const pass of [0,1]){
-    c.beginPath();pen=false;
-    for(let i=0;i<=end&&i<line.length;i++){
-     if(line[i]===null){pen=false;continue;}
-     if(pen)c.lineTo(line[i][0],line[i][1]);else c.moveTo(line[i][0],line[i][1]);
-     pen=true;
-    }
-    c.setLineDash(pass?s.dash:[]);c.lineWidth=pass?2.6:5;c.strokeStyle=pass?s.colour:"rgba(255,255,255,.7)";c.stroke();
-   }
-   c.setLineDash([]);
-   let at=null;for(let i=Math.min(end,line.length-1);i>=0&&at===null;i--)at=line[i];
-   if(at!==null)point(c,at[0],at[1],s.mark,s.colour,6.5);
-  });
-  c.restore();
- }
- slider.value=frame;now.textContent=d.unit+" "+d.steps[frame];
- slider.setAttribute("aria-valuetext",now.textContent);
- const order=d.series.map((s,k)=>k).sort(function(a,b){
-  const u=d.series[a].loss[frame],v=d.series[b].loss[frame];return (u===null?1/0:u)-(v===null?1/0:v);});
- for(const k of order){
-  const row=document.getElementById("row"+k),loss=d.series[k].loss[frame];
-  row.lastElementChild.textContent=loss===null?"not finite":Number(loss.toPrecision(3)).toString();
-  body.appendChild(row);
- }
+function draw(frame) {
+  for (const { panel, canvas } of panels) {
+    const pen = canvas.getContext("2d");
+    const scale = Math.max(1, Math.min(2, canvas.clientWidth * (devicePixelRatio || 1) / panel.width));
+    canvas.width = Math.round(panel.width * scale); canvas.height = Math.round(panel.height * scale);
+    pen.setTransform(scale, 0, 0, scale, 0, 0); pen.lineJoin = "round";
+    pen.beginPath(); pen.rect(...panel.box); pen.clip();
+    panel.lines.forEach((line, k) => {
+      const one = data.series[k], end = Math.min(panel.until[frame], line.length - 1);
+      along(pen, line, end);
+      pen.lineWidth = 5; pen.strokeStyle = "rgba(255,255,255,.7)"; pen.stroke();
+      pen.setLineDash(one.dash); pen.lineWidth = 2.6; pen.strokeStyle = one.colour; pen.stroke();
+      pen.setLineDash([]);
+      const head = line.slice(0, end + 1).findLast(point => point !== null);
+      if (!head) return;
+      pen.fillStyle = one.colour; pen.strokeStyle = "#fff"; pen.lineWidth = 2.2;
+      mark(pen, one.mark, ...head, 6.5);
+      pen.stroke(); pen.fill();
+    });
+  }
+  const loss = k => data.series[k].loss[frame] ?? Infinity;
+  for (const k of data.series.map((_, k) => k).sort((a, b) => loss(a) - loss(b) || 0)) {
+    const row = document.getElementById("row" + k);
+    row.lastElementChild.textContent = loss(k) === Infinity ? "not finite" : Number(loss(k).toPrecision(3)).toString();
+    body.appendChild(row);
+  }
 }
-function stop(){if(timer!==null){clearInterval(timer);timer=null;}play.textContent="Play";}
-function start(){
- if(frame>=last)frame=0;play.textContent="Pause";
- timer=setInterval(function(){if(frame>=last){stop();return;}frame++;draw();},d.pause);
-}
-function toggle(){if(timer===null)start();else stop();}
-function go(to){stop();frame=Math.max(0,Math.min(last,to));draw();}
-play.addEventListener("click",toggle);
-slider.max=last;
-slider.addEventListener("input",function(){go(Number(slider.value));});
-document.addEventListener("keydown",function(e){
- if(e.ctrlKey||e.metaKey||e.altKey)return;
- if(e.key===" "&&e.target!==play){e.preventDefault();toggle();}
- else if(e.target===slider)return;
- else if(e.key==="ArrowRight")go(frame+1);
- else if(e.key==="ArrowLeft")go(frame-1);
- else if(e.key==="Home"){e.preventDefault();go(0);}
- else if(e.key==="End"){e.preventDefault();go(last);}
+const race = player({
+  first: 0, last, pace: data.pause, rest: data.pause, smooth: false,
+  slider: document.getElementById("slider"), said: document.getElementById("now"),
+  words: frame => data.unit + " " + data.steps[frame], show: draw,
 });
-window.addEventListener("resize",draw);
-if(window.matchMedia("(prefers-reduced-motion: reduce)").matches){frame=last;draw();}
-else{draw();start();}
-})();
+if (race.still.matches) race.move(last);
+else { race.present(); race.start(); }
 """
-
-
-def _page(title: str, body: str, script: str = "") -> str:
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n{script}</body>\n</html>\n"
-    )
-
-
-def image(png: bytes, said: str, kind: str = "") -> str:
-    """Return a picture inside a page."""
-    data = base64.b64encode(png).decode()
-    return f'<img {kind}alt="{escape(said, quote=True)}" src="data:image/png;base64,{data}">'
+)
 
 
 def still_page(result: Drawn) -> str:
     """Return a page with the words and the picture of a result."""
     words = str(result)
     title = words.partition("\n")[0]
-    picture = image(to_png(result.plot()), title, 'class="still" ')
-    return _page(title, f"<h1>{escape(title)}</h1>\n{picture}\n<pre>{escape(words)}</pre>")
+    picture = image(to_png(result.plot()), title, "still")
+    return page(title, _STYLE, f"<h1>{escape(title)}</h1>\n{picture}\n<pre>{escape(words)}</pre>")
 
 
 def animated_page(title: str, how: str, words: str, panels: list[dict[str, Any]], series: list[dict[str, Any]],
@@ -165,9 +127,7 @@ def animated_page(title: str, how: str, words: str, panels: list[dict[str, Any]]
             f'<line x1="2" x2="42" y1="6" y2="6" stroke="{one["colour"]}" stroke-width="3" stroke-dasharray="{dash}"/></svg>'
         )
         rows.append(f'<tr id="row{number}"><td>{sample} {escape(one["name"])}</td><td></td></tr>')
-    data = json.dumps(
-        {"panels": data_panels, "series": series, "steps": steps, "unit": unit, "pause": pause}, allow_nan=False
-    ).replace("<", "\\u003c")
+    data = {"panels": data_panels, "series": series, "steps": steps, "unit": unit, "pause": pause}
     body = (
         f'<h1>{escape(title)}</h1>\n<p class="how">{escape(how)}</p>\n<div class="panels">{"".join(shown)}</div>\n'
         '<div class="bar"><button id="play" type="button">Play</button>'
@@ -177,5 +137,4 @@ def animated_page(title: str, how: str, words: str, panels: list[dict[str, Any]]
         '<table><thead><tr><th scope="col">in front at this moment</th><th scope="col">loss</th></tr></thead>'
         f'<tbody id="standings">{"".join(rows)}</tbody></table>\n<pre>{escape(words)}</pre>'
     )
-    script = f'<script type="application/json" id="data">{data}</script>\n<script>{_SCRIPT}</script>\n'
-    return _page(title, body, script)
+    return page(title, _STYLE, body, _SCRIPT, data)

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 
 from uncrumple.explain.pictures.style import style
 from uncrumple.explain.uncrumpling.still import Drawing
@@ -50,6 +51,7 @@ def gif(view: Uncrumpled, theme: str = "light", dpi: int = 70, seconds: float = 
             if palette is None:
                 palette = picture.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
             pictures.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
+    pictures = _changes(pictures)
     each = max(40, int(1000 * seconds / max(1, len(shown))))
     content = io.BytesIO()
     pictures[0].save(
@@ -60,5 +62,22 @@ def gif(view: Uncrumpled, theme: str = "light", dpi: int = 70, seconds: float = 
         duration=[each] * (len(pictures) - 1) + [2500],
         loop=0,
         optimize=False,
+        disposal=1,
+        transparency=_COLOURS,
     )
     return content.getvalue()
+
+
+def _changes(pictures: list[Any]) -> list[Any]:
+    """Return pictures of one palette in which what was there before is see-through: runs of one number take little room."""
+    from PIL import Image
+
+    made, before = [], None
+    for picture in pictures:
+        indices = np.asarray(picture)
+        now = indices if before is None else np.where(indices == before, _COLOURS, indices).astype(np.uint8)
+        frame = Image.fromarray(now, mode="P")
+        frame.putpalette((picture.getpalette() or [])[: 3 * _COLOURS] + [255, 255, 255])
+        made.append(frame)
+        before = indices
+    return made

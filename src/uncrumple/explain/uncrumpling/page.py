@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncrumple.explain.pages import page as whole_page
 from uncrumple.explain.pictures.picture import plain
 from uncrumple.explain.uncrumpling import words
 from uncrumple.explain.uncrumpling.page_parts import SCRIPT, STYLE
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from uncrumple.explain.uncrumpling.view import Uncrumpled
 
 _FULL = 30000
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 def page(view: Uncrumpled) -> str:
@@ -31,15 +30,9 @@ def page(view: Uncrumpled) -> str:
         >>> "<a>" in html, "http://" in html, "https://" in html
         (False, False, False)
     """
-    # Within a script element only "<" could end it early.
-    data = json.dumps(_data(view), separators=(",", ":")).replace("<", "\\u003c")
     notes = "".join(f"<p>{escape(text)}</p>" for text in [view.note])
     several = len(view.frames) > 1
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>{escape(view.title)}</title><style>{STYLE}</style></head>
-<body><main>
+    body = f"""<main>
 <header><h1>{escape(view.title)}</h1>
 <button id="theme" type="button" aria-label="Change between light and dark">◐</button></header>
 <div id="legend" role="group" aria-label="Classes; press one to see it alone"></div>
@@ -56,10 +49,8 @@ def page(view: Uncrumpled) -> str:
 <canvas role="img" aria-label="The scores of the table below"></canvas></figure>
 <section id="read">{notes}</section>
 <details><summary>The numbers at this moment</summary><div class="wide">{_table(view)}</div></details>
-</main>
-<script type="application/json" id="data">{data}</script>
-<script>{SCRIPT}</script></body></html>
-"""
+</main>"""
+    return whole_page(view.title, STYLE, body, SCRIPT, _data(view))
 
 
 def _data(view: Uncrumpled) -> dict[str, Any]:
@@ -98,7 +89,7 @@ def _data(view: Uncrumpled) -> dict[str, Any]:
 
 
 def _colours(view: Uncrumpled) -> dict[str, Any]:
-    """Return the colour and shape of every sample."""
+    """Return the colour and mark of every sample."""
     probe = view.probe
     if probe.values is not None:
         from matplotlib import colormaps
@@ -110,14 +101,17 @@ def _colours(view: Uncrumpled) -> dict[str, Any]:
         ramp = [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 1, 9))]
         return {"each": [to_hex(shade) for shade in shades], "ramp": ramp, "ends": [f"{low:.4g}", f"{high:.4g}"]}
     if probe.labels is None:
-        return {"classes": [{"name": "", "light": "#0072B2", "dark": "#6CB8E6", "shape": 0}], "group": [0] * len(probe)}
+        return {
+            "classes": [{"name": "", "light": "#0072B2", "dark": "#6CB8E6", "mark": "o"}],
+            "group": [0] * len(probe),
+        }
     light = class_groups(probe.labels, probe.class_names, "light")
     dark = class_groups(probe.labels, probe.class_names, "dark")
     group = np.zeros(len(probe), int)
     classes = []
-    for place, ((name, colour, _, rows), (_, on_dark, _, _)) in enumerate(zip(light, dark)):
+    for place, ((name, colour, mark, rows), (_, on_dark, _, _)) in enumerate(zip(light, dark)):
         group[rows] = place
-        classes.append({"name": name, "light": colour, "dark": on_dark, "shape": place % 6})
+        classes.append({"name": name, "light": colour, "dark": on_dark, "mark": mark})
     return {"classes": classes, "group": group.tolist()}
 
 

@@ -1,5 +1,7 @@
 """What the page of an uncrumple view is made of: its style, and the script that moves it."""
 
+from uncrumple.explain.player import MARK, PLAYER
+
 STYLE = """
 :root { color-scheme: light; --paper: #ffffff; --ink: #222222; --soft: #555555; --line: #dcdcdc; --shade: #f3f5f7;
   --blue: #0072b2; --orange: #a86f00; }
@@ -47,14 +49,15 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 """
 
-SCRIPT = """
-"use strict";
+SCRIPT = (
+    PLAYER
+    + MARK
+    + """
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
-const still = matchMedia("(prefers-reduced-motion: reduce)");
 const last = data.frames.length - 1;
-// Where the picture stands: a whole number is a moment, what lies between is on the way to the next.
-let now = last, playing = false, alone = -1, before = 0;
+// The class that is seen alone, or -1.
+let alone = -1;
 
 function unpack(text) {
   const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
@@ -96,19 +99,7 @@ function sized(canvas) {
   return [pen, box.width, box.height];
 }
 
-function mark(pen, shape, x, y, r) {
-  pen.beginPath();
-  if (shape === 1) pen.rect(x - r * .9, y - r * .9, r * 1.8, r * 1.8);
-  else if (shape === 2) { pen.moveTo(x, y - r * 1.2); pen.lineTo(x + r * 1.1, y + r * .8); pen.lineTo(x - r * 1.1, y + r * .8); pen.closePath(); }
-  else if (shape === 3) { pen.moveTo(x, y - r * 1.3); pen.lineTo(x + r * 1.3, y); pen.lineTo(x, y + r * 1.3); pen.lineTo(x - r * 1.3, y); pen.closePath(); }
-  else if (shape === 4) { pen.moveTo(x, y + r * 1.2); pen.lineTo(x + r * 1.1, y - r * .8); pen.lineTo(x - r * 1.1, y - r * .8); pen.closePath(); }
-  else if (shape === 5) { const k = r * .45; pen.rect(x - r * 1.1, y - k, r * 2.2, 2 * k); pen.rect(x - k, y - r * 1.1, 2 * k, r * 2.2); }
-  else pen.arc(x, y, r, 0, 7);
-  pen.fill();
-  if (shape !== 5) pen.stroke();
-}
-
-function draw() {
+function draw(now) {
   const from = Math.floor(now), to = Math.min(from + 1, last), share = now - from, dark = isDark();
   panels.forEach((panel, place) => {
     const a = data.frames[from].layers[place], b = data.frames[to].layers[place];
@@ -132,7 +123,8 @@ function draw() {
       const kind = group >= 0 ? data.classes[group] : null;
       pen.globalAlpha = alone >= 0 && group !== alone ? .08 : .88;
       pen.fillStyle = kind ? (dark ? kind.dark : kind.light) : data.each[i];
-      mark(pen, kind ? kind.shape : 0, X(mix(a.p, b.p, 2 * i)), Y(mix(a.p, b.p, 2 * i + 1)), r);
+      mark(pen, kind ? kind.mark : "o", X(mix(a.p, b.p, 2 * i)), Y(mix(a.p, b.p, 2 * i + 1)), r);
+      pen.fill(); pen.stroke();
     }
     pen.globalAlpha = 1;
     if (panel.layer.ends) {
@@ -202,15 +194,7 @@ function chart(from, to, share) {
   }
 }
 
-function say() {
-  const moment = Math.round(now);
-  at("moment").value = moment;
-  at("moment").setAttribute("aria-valuetext", data.frames[moment].when);
-  if (at("when").textContent !== data.frames[moment].when) {
-    at("when").setAttribute("aria-live", playing ? "off" : "polite");
-    at("when").textContent = data.frames[moment].when;
-  }
-  if (playing) return;
+function tell(moment) {
   const rows = document.querySelectorAll("#numbers tbody tr");
   data.frames[moment].layers.forEach((layer, k) => {
     const cells = rows[k].cells;
@@ -218,42 +202,17 @@ function say() {
     if (layer.w) { cells[4].textContent = layer.w; cells[5].textContent = layer.i; }
   });
 }
-function show(moment) { now = Math.min(last, Math.max(0, moment)); draw(); say(); }
-function stop() { playing = false; at("play").textContent = "Play"; now = Math.round(now); show(now); }
-function start() {
-  if (now >= last) now = 0;
-  playing = true; before = 0; at("play").textContent = "Pause";
-  requestAnimationFrame(step);
-}
-function step(time) {
-  if (!playing) return;
-  const pace = Math.max(250, Math.min(900, 9000 / Math.max(1, last)));
-  if (!before) before = time;
-  if (still.matches) {
-    // No motion in between: a moment stands, and then the next.
-    if (time - before >= Math.max(700, pace)) { before = time; now = Math.floor(now) + 1; }
-  } else { now += (time - before) / pace; before = time; }
-  if (now >= last) { now = last; stop(); return; }
-  draw(); say(); requestAnimationFrame(step);
-}
 
-at("play").onclick = () => playing ? stop() : start();
-at("back").onclick = () => { if (playing) stop(); show(Math.ceil(now) - 1); };
-at("on").onclick = () => { if (playing) stop(); show(Math.floor(now) + 1); };
-at("moment").oninput = event => { if (playing) stop(); show(Number(event.target.value)); };
-at("theme").onclick = () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; draw(); legend(); };
-addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !last) return;
-  const inside = event.target.closest && event.target.closest("button, summary, input");
-  if (event.key === " " && !inside) { event.preventDefault(); playing ? stop() : start(); }
-  else if (event.target.id === "moment") return;
-  else if (event.key === "ArrowLeft") at("back").onclick();
-  else if (event.key === "ArrowRight") at("on").onclick();
-  else if (event.key === "Home") { if (playing) stop(); show(0); }
-  else if (event.key === "End") { if (playing) stop(); show(last); }
+const pace = Math.max(250, Math.min(900, 9000 / Math.max(1, last)));
+const moments = player({
+  first: last, last, pace, rest: Math.max(700, pace), smooth: true, slider: at("moment"), said: at("when"),
+  words: moment => data.frames[moment].when,
+  show: (now, playing) => { draw(now); if (!playing) tell(now); },
 });
-addEventListener("resize", draw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { draw(); legend(); });
+at("back").onclick = () => moments.move(-1);
+at("on").onclick = () => moments.move(1);
+at("theme").onclick = () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; moments.present(); legend(); };
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { moments.present(); legend(); });
 
 function legend() {
   at("legend").replaceChildren();
@@ -271,12 +230,14 @@ function legend() {
     sign.width = sign.height = 28; sign.style.width = sign.style.height = "14px";
     const pen = sign.getContext("2d");
     pen.fillStyle = isDark() ? kind.dark : kind.light; pen.strokeStyle = "transparent";
-    mark(pen, kind.shape, 14, 14, 9);
+    mark(pen, kind.mark, 14, 14, 9);
+    pen.fill();
     button.append(sign, kind.name);
-    button.onclick = () => { alone = alone === place ? -1 : place; legend(); draw(); at("legend").children[place].focus(); };
+    button.onclick = () => { alone = alone === place ? -1 : place; legend(); moments.present(); at("legend").children[place].focus(); };
     at("legend").append(button);
   });
 }
 legend();
-show(last);
+moments.present();
 """
+)
