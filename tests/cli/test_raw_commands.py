@@ -193,6 +193,22 @@ def test_evaluate_counts_and_takes_other_data(made, capsys, no_page):
     assert code == 0 and "report.json is damaged; uncrumple compare" in " ".join(out.split())
 
 
+def test_one_damaged_picture_ends_the_job_before_training_and_is_a_finding_of_check(tmp_path, capsys):
+    folder = photos(tmp_path)
+    names = sorted(folder.rglob("*.*"))
+    for place in (1, len(names) // 2, len(names) - 1):
+        kept = names[place].read_bytes()
+        names[place].write_text("no picture")
+        ask = ("train", folder, "--size", "16x16", "--epochs", 1, *QUICK, "--runs-dir", tmp_path / "runs")
+        code, out, err = run(*ask, capsys=capsys)
+        assert code == 2 and f"{names[place].name} cannot be read." in err and "Training" not in out
+        names[place].write_bytes(kept)
+    names[1].write_text("no picture")
+    code, out, _ = run("check", folder, "--only", "corrupt-files", capsys=capsys)
+    assert code == 1 and "ERROR corrupt-files" in out and "--skip-damaged" in out
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/run.json"))
+
+
 def test_an_error_leaves_no_empty_folder_of_a_run(made, capsys, monkeypatch):
     import uncrumple.experiment as room
 

@@ -49,10 +49,11 @@ z = layers.Concatenate()([z, context])
 z = layers.Dropout(0.5)(z)
 next_step = layers.Dense(40, activation="softmax")(z)
 model = keras.Model([source_input, past], next_step)
-model.compile(optimizer="rmsprop", loss="sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+optimizer = keras.optimizers.RMSprop(0.02)  # enough to learn the sentences by heart, whatever the first weights were
+model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
 mask = (y[:, 1:] != 0).astype("float32")
 history = model.fit(
-    {"english": x, "spanish": y[:, :-1]}, y[:, 1:], sample_weight=mask, epochs=2, batch_size=8, verbose=0
+    {"english": x, "spanish": y[:, :-1]}, y[:, 1:], sample_weight=mask, epochs=20, batch_size=8, verbose=0
 )
 print(sorted(history.history))
 

@@ -10,7 +10,7 @@ import uncrumple as uc
 from uncrumple.core.seeds import set_random_seed
 from uncrumple.data.named import load
 from uncrumple.data.split import split
-from uncrumple.judge import Judgement, baselines, judge
+from uncrumple.judge import Judgement, baselines, calibration_of, judge
 from uncrumple.judge import judging as judging_module
 from uncrumple.layers import Dense, Flatten, Input, Normalization
 from uncrumple.models import Sequential
@@ -154,6 +154,18 @@ def test_cost_and_recall_are_chosen_on_validation_rows():
     assert moved.thresholds[1].value == wanted.value  # the test rows have no say
     with pytest.raises(ValueError, match="judge got a cost or a recall, and no validation rows"):
         judge(first_column, data, recall=0.9)
+
+
+def test_confidence_that_is_off_both_ways_is_said_so():
+    sure = np.repeat([0.6, 0.9], 200)
+    share = np.column_stack([sure, 1 - sure])
+    right = np.concatenate([np.arange(200) < 180, np.arange(200) < 120])  # 90 % and 60 %: the wrong way round
+    found = calibration_of(np.where(right, 0, 1), share)
+    assert found.in_words().endswith(
+        "its confidence is off: about right on average, too high for some rows, too low for others."
+    )
+    surer = calibration_of(np.where(np.arange(400) % 2, 0, 1), share)
+    assert surer.in_words().endswith("On average it is 25.0 points surer than it is right.")
 
 
 def test_no_temperature_where_every_validation_row_is_right():

@@ -43,6 +43,8 @@ def opened_job(data: str, options: dict[str, Any], folder: Path | str | None, co
     prepared = experiment.prepare(
         dataset, validation=options["validation"], test=options["test"], seed=options["seed"], folder=folder
     )
+    if dataset.kind == "images" and not dataset.is_read_in_batches:
+        prepared.sealed.peek("test").raw  # noqa: B018 - one that is damaged is an error now, and not after training
     slices = opened.slices(options["slices"] or (), prepared.parts.test)
     experiment.check_wishes(prepared, **wishes(options))
     return Job(source, dataset, prepared, slices)

@@ -49,7 +49,7 @@ def k_folds(
         [1 2 3 4] [0 5]
         [0 1 4 5] [2 3]
     """
-    if hasattr(y, "take") and hasattr(y, "raw"):
+    if hasattr(y, "take") and hasattr(type(y), "raw"):
         groups = y.groups if groups is None else groups
         if times is None and groups is None:
             times, ends = y.times, y.ends

@@ -80,6 +80,8 @@ class Calibration:
         p = f"p {said}" if said.startswith("<") else f"p = {said}"
         if self.p_value >= alpha:
             return f"{first} ({p}): no evidence that its confidence is off."
+        if abs(self.lean) < self.ece / 4:  # too sure of some, not sure enough of others
+            return f"{first} ({p}): its confidence is off: about right on average, too high for some rows, too low for others."
         way = "surer than it is right" if self.lean > 0 else "less sure than it is right"
         return f"{first} ({p}): its confidence is off. On average it is {100 * abs(self.lean):.1f} points {way}."
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from uncrumple.data import Table
+from uncrumple.data import Images, Table
 from uncrumple.data.checks import CHECKS, check
 from uncrumple.data.named import load
 from uncrumple.data.split import split
@@ -131,6 +131,20 @@ def test_corrupt_and_blank_files(tmp_path, random):
     broken, blank = only("corrupt-files", paths)
     assert broken.rows == (0, 1, 2) and broken.severity == "error" and blank.rows == (3,)
     assert "the file is empty" in broken.details["reasons"][1]
+
+
+def test_a_broken_picture_in_a_folder_is_a_finding_and_no_error(tmp_path, random):
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        for name in range(10):
+            pixels = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / kind / f"{name}.png")
+    (tmp_path / "a" / "3.png").write_text("no picture")
+    pictures = Images(tmp_path, size=(8, 8))
+    (found,) = only("corrupt-files", split(pictures, seed=0))
+    assert found.severity == "error" and found.number == 1 and "--skip-damaged" in found.try_this
+    assert found.seen.endswith("a/3.png cannot be read.")
+    assert pictures._pixels is None  # they were looked at one by one, and not all kept
 
 
 # --- labels -------------------------------------------------------------------------------

@@ -226,7 +226,7 @@ def _named_parts(data: Any) -> dict[str, Any] | None:
     # Looking for shared rows tunes no model: a test part that counts its uses need not count this one.
     look = getattr(data, "peek", None)
     named = callable(look) or (hasattr(data, "train") and (hasattr(data, "test") or hasattr(data, "validation")))
-    if named and not hasattr(data, "raw"):
+    if named and not _has_raw(data):
         found = {name: look(name) if callable(look) else getattr(data, name, None) for name in PARTS}
         train = found["train"]
         if isinstance(train, np.ndarray) and train.ndim == 1 and train.dtype.kind in "iu":
@@ -239,6 +239,11 @@ def _named_parts(data: Any) -> dict[str, Any] | None:
             )
         return {name: part for name, part in found.items() if part is not None and len(part)}
     return None
+
+
+def _has_raw(data: Any) -> bool:
+    """Return whether data hold raw rows, without asking for them: that would read each of the pictures."""
+    return hasattr(type(data), "raw") or "raw" in getattr(data, "__dict__", ())
 
 
 def _divided(whole: Part, parts: Any) -> list[Part]:
@@ -273,7 +278,7 @@ def _part(
     x: Any = piece
     if isinstance(piece, tuple) and 1 <= len(piece) <= 2:
         x, y = piece if len(piece) == 2 else (piece[0], None)
-    elif hasattr(piece, "raw"):
+    elif _has_raw(piece):
         files = getattr(piece, "files", None) if files is None else files
         # Pictures of files are looked at file by file: one that is broken is a finding.
         x = None if kind == "images" and files is not None else piece.raw

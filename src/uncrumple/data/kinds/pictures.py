@@ -159,10 +159,17 @@ def chosen_reading(items: Sequence[Any], size: Any, color: str | None, fit: str,
     step = max(1, len(items) // _SNIFFED)
     sizes, gray = set(), True
     if size is None or color is None:
+        damaged: Exception | None = None
         for item in items[::step]:
-            height, width, mode = _header(item)
+            try:
+                height, width, mode = _header(item)
+            except (ValueError, OSError) as error:  # an error where its pixels are read; of `check`, a finding
+                damaged = damaged or error
+                continue
             sizes.add((height, width))
             gray &= mode in _GRAY_MODES
+        if damaged is not None and not sizes:
+            raise damaged
     if size is None:
         same = len(sizes) == 1 and max(next(iter(sizes))) <= _SIDE
         size = next(iter(sizes)) if same else (_SIDE, _SIDE)

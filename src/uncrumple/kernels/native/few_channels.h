@@ -44,7 +44,7 @@ inline void few_places(const FewShape& s, const float* frame, const float* kerne
             V weights[WIDE];
             for (int v = 0; v < WIDE; v++) weights[v] = load(kernel + v * LANES);
             for (int p = 0; p < PLACES; p++) {
-                V seen = V{} + frame[p * step + tap];
+                V seen = everywhere(frame[p * step + tap]);
                 for (int v = 0; v < WIDE; v++) sums[p][v] += seen * weights[v];
             }
         }
@@ -119,7 +119,7 @@ inline void few_gradients(const FewShape& s, const float* frame, const Size* pla
         V one[WIDE];
         for (int v = 0; v < WIDE; v++) one[v] = load(d + v * LANES);
         for (int t = 0; t < TAPS; t++) {
-            V seen = V{} + frame[places_here[t]];
+            V seen = everywhere(frame[places_here[t]]);
             for (int v = 0; v < WIDE; v++) found[t][v] += seen * one[v];
         }
     }

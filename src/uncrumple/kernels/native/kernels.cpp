@@ -752,6 +752,7 @@ int gru_backward(int threads, Size time, Size batch, Size units, const Half* rec
 
 #include "tile_convolution.h"
 #include "tile_few_channels.h"
+#include "tile_few_rows.h"
 
 }  // namespace tiles
 }  // namespace
@@ -943,6 +944,8 @@ EXPORT int uncrumple_wide_product(int threads, Size rows, Size inner, Size colum
         int failed = tiles::product(threads, rows, columns, inner, a, b, sums, nullptr, nullptr);
         return failed ? failed : avx512::end_rows(threads, rows, columns, relu, sums, bias, out);
     }
+    if (rows < 8 && columns % 32 == 0 && chosen_set == 2 && tiles::allowed())
+        return tiles::few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out);
 #endif
     DISPATCH(few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out))
 }
@@ -1169,6 +1172,9 @@ typedef float Loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias
 
 inline V load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
 inline void store(float* p, V v) { *reinterpret_cast<Loose*>(p) = v; }
+
+// One number in all lanes. To subtract zero costs nothing, as it changes no number; to add zero makes -0 another one.
+inline V everywhere(float x) { return x - V{}; }
 
 // The first `count` floats of a vector, from one to all; the others are zeros.
 #if LANES == 16
