@@ -64,9 +64,12 @@ def predict_at_once(model: Any, x: Any, batch_size: int | None) -> np.ndarray | 
         rows = torch.from_numpy(x)
     if rows.device.type != "cpu" or rows.layout is not torch.strided:
         return None
+    most = batch_size or 32
     with torch.no_grad():
-        found = [inference(part) for part in rows.split(batch_size or 32)]
-    out = own_memory(found[0], rows) if len(found) == 1 else torch.cat(found)
+        if len(rows) <= most:
+            out = inference(rows) if inference.multiplies else own_memory(inference(rows), rows)
+        else:
+            out = torch.cat([inference(part) for part in rows.split(most)])
     return (out.float() if out.dtype is torch.bfloat16 else out).numpy()
 
 
@@ -86,6 +89,8 @@ class Inference:
         self._steps: list[Step] | None = None
         if all(step is not None for step in made):
             self._steps = [step for step in made if step is not None and step is not _nothing]
+        # Then the predictions are new numbers, and not a view of what came in.
+        self.multiplies = any(isinstance(layer, (layers.Dense, layers.Conv2D)) for layer in self._layers)
         self._states = [(layer, type(layer), layer._own_policy) for layer in self._layers]
         self._hooks = [
             hooks

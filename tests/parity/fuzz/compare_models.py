@@ -100,8 +100,12 @@ def look_inside(k: Any, model: Any, tensors: list[Any], recipe: Recipe, seen: di
     if tensors:
         seen["shapes inside"] = [list(tensor.shape) for tensor in tensors]
         seen["output names"] = list(model.output_names)
-        found = k.Model(model.inputs, tensors).predict(list_of(recipe.x), batch_size=7, verbose=0)
-        for number, value in enumerate(found if isinstance(found, list) else [found]):
+        first = len(recipe.network.inputs)
+        inside = {
+            number - first: tensors[number - first] for number in sorted(recipe.network.used()) if number >= first
+        }
+        found = k.Model(model.inputs, list(inside.values())).predict(list_of(recipe.x), batch_size=7, verbose=0)
+        for number, value in zip(inside, found if isinstance(found, list) else [found], strict=True):
             seen[f"{BEFORE}tensor {number}"] = value
     elif recipe.network.kind == "sequential":
         seen["shapes inside"] = [list(layer.output.shape) for layer in model.layers]

@@ -254,11 +254,13 @@ def _fitted(
 def _sample_weight(draw: Draw, random: np.random.Generator, goal: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return a weight for each sample, or for each step of a sequence and each pixel of an image.
 
-    There, weights of samples have axes of size one: Keras would take plain ones for those of steps.
+    There, weights of samples have axes of size one: Keras would take plain ones for those of steps. Where the targets
+    lack the last axis, of size one, the loss is a mean over the last one of steps: a step has no loss to be weighted.
     """
+    averaged = goal.kind == "numbers" and not goal.column and shape[-1] == 1
     if len(shape) == 2 or goal.kind == "text":
         each: tuple[int, ...] = shape[:1]
-    elif draw.chance(0.5):
+    elif draw.chance(0.5) and not averaged:
         each = shape[:-1]
     else:
         each = (shape[0], *(len(shape) - 2) * [1])

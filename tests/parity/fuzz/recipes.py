@@ -199,6 +199,15 @@ class Network:
             tensors += step.call(layer, tensors)
         return tensors
 
+    def used(self) -> set[int]:
+        """Return the numbers of the tensors that the outputs rest on; the model knows no layers of the others."""
+        found, place = set(self.outputs), len(self.inputs) + sum(step.gives for step in self.steps)
+        for step in reversed(self.steps):
+            place -= step.gives
+            if not found.isdisjoint(range(place, place + step.gives)):
+                found |= {*range(place, place + step.gives), *step.sources, *step.state}
+        return found
+
     def packed(self, tensors: list[Any]) -> Any:
         """Return the outputs among `tensors`, as one, in a list or in a dict."""
         return pack([tensors[number] for number in self.outputs], self.packed_out, self.names_out)

@@ -15,6 +15,8 @@ on torch is wrong, the models leave it out, or the comparison puts it right:
 - settings of losses that Keras does not write into its files, such as the delta of Huber.
 """
 
+import dataclasses
+
 import compare_files
 import compare_ops
 import compare_preprocessing
@@ -40,6 +42,22 @@ def test_random_models_agree(number):
     if verdict.result == "refused":
         pytest.skip(str(verdict.differences[0]))
     assert verdict.result.startswith("agrees"), f"{drawn.code()}\n{verdict.differences}"
+
+
+def test_layers_that_lead_to_no_output_are_not_compared():
+    # Both directions begin with other numbers than Keras's; only those of the model's own layers are made alike.
+    both = Part("layers", "Bidirectional", {"layer": Part("layers", "SimpleRNN", {"units": 3})})
+    steps = [Step(part, (source,)) for part, source in ((both, 0), (Part("layers", "Dense", {"units": 3}), 1))]
+    steps.append(Step(Part("layers", "Dense", {"units": 3, "name": "c"}), (3,)))
+    network = Network([{"shape": (2, 4), "name": "a"}, {"shape": (5,), "name": "b"}], steps, [4], "list", "one", ["c"])
+    assert network.used() == {1, 3, 4}
+    drawn = recipe(0, NUMBERS[0])
+    rows = [np.ones((6, 2, 4), "float32"), np.ones((6, 5), "float32")]
+    compiled, fitted = {"optimizer": "sgd", "loss": "mse"}, {"epochs": 1, "batch_size": 3}
+    other = dataclasses.replace(
+        drawn, network=network, x=rows, y=np.ones((6, 3), "float32"), compiled=compiled, fitted=fitted, saved=""
+    )
+    assert compare(other).result == "agrees"
 
 
 # Small ones, written by each library; one of them subclassed.

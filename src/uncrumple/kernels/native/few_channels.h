@@ -18,6 +18,10 @@ struct FewShape {
     Size padded() const { return (filters + LANES - 1) / LANES * LANES; }
 };
 
+// Where numbers lie as floats, if they do.
+inline const float* as_floats(const float* numbers) { return numbers; }
+inline const float* as_floats(const Half*) { return nullptr; }
+
 // Writes `count` numbers as floats.
 template <typename Number>
 inline void widened(const Number* from, Size count, float* to) {
@@ -77,21 +81,29 @@ int few_channels(int threads, const Size* sizes, int relu, const Number* x, cons
     Size row = s.padded();
     int failed = 0;
     split(threads, s.samples, s.rows * s.columns * s.taps() * row / LANES, [=, &failed](Size first, Size last) {
+        // Floats without an edge, and for whole vectors of filters, are read where they are.
+        const float* there = as_floats(s.above || s.before ? nullptr : x);
+        const float* weights = as_floats(row == s.filters ? kernel : nullptr);
         static thread_local Scratch scratch;
-        float* memory = scratch.floats((s.taps() + 1) * row + s.frame());
+        Size of_weights = weights ? 0 : s.taps() * row, of_frame = there ? 0 : s.frame();
+        float* memory = scratch.floats(row + of_weights + of_frame);
         if (!memory) {
 #pragma omp atomic write
             failed = NO_MEMORY;
             return;
         }
-        std::memset(memory, 0, size_t((s.taps() + 1) * row + s.frame()) * sizeof(float));
-        float *weights = memory, *start = memory + s.taps() * row, *frame = start + row;
-        for (Size tap = 0; tap < s.taps(); tap++) widened(kernel + tap * s.filters, s.filters, weights + tap * row);
+        std::memset(memory, 0, size_t(row + of_weights + of_frame) * sizeof(float));
+        float *start = memory, *copied = memory + row, *frame = copied + of_weights;
+        for (Size tap = 0; !weights && tap < s.taps(); tap++)
+            widened(kernel + tap * s.filters, s.filters, copied + tap * row);
+        if (!weights) weights = copied;
         if (bias) widened(bias, s.filters, start);
         for (Size sample = first; sample < last; sample++) {
-            framed(s, x + sample * s.height * s.width * s.channels, frame);
+            Size at = sample * s.height * s.width * s.channels;
+            if (!there) framed(s, x + at, frame);
+            const float* image = there ? there + at : frame;
             for (Size y = 0; y < s.rows; y++) {
-                const float* top = frame + y * s.down * s.frame_line();
+                const float* top = image + y * s.down * s.frame_line();
                 Number* line = out + (sample * s.rows + y) * s.columns * s.filters;
                 for (Size n = 0; n < s.filters; n += 2 * LANES) {
                     Size left = s.filters - n;
