@@ -71,6 +71,30 @@ def test_gradients_equal_torchs(instruction_set, threads, case, kind):
             torch.testing.assert_close(one.double(), other, **close)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_pooling_on_the_way_is_pooling_afterwards(instruction_set, threads, case, kind):
+    """To the same bits, which includes what the dropout drops, there and back."""
+    x, weight, bias, geometry = drawn(case, kind)
+    whole = few_channels.convolve(x, weight, bias, geometry, False)
+    assert whole.shape == few_channels.shape_of_result(x, weight, geometry)
+    for window in ((2, 2), (1, 3), (3, 1)):
+        if min(whole.shape[2] // window[0], whole.shape[3] // window[1]) == 0:
+            continue
+        for ending in (Ending(True, window), Ending(False, window, 3, 1 << 30, 4 / 3)):
+            samples, channels, height, width = whole.shape
+            tall, wide = window
+            wanted = whole.new_empty(samples, height // tall, width // wide, channels)
+            places = torch.empty(wanted.shape, dtype=torch.uint8)
+            drawn_from = ending.relu, ending.seed, ending.limit, ending.scale, kind is torch.bfloat16
+            sizes = samples, height, width, channels, tall, wide
+            native.call("pool", *sizes, *drawn_from, whole.permute(0, 2, 3, 1).contiguous(), wanted, places)
+            out, where = few_channels.convolve_and_pool(x, weight, bias, geometry, ending, learn=True)
+            assert torch.equal(out.permute(0, 2, 3, 1), wanted) and torch.equal(where, places)
+            alone, nothing = few_channels.convolve_and_pool(x, weight, bias, geometry, ending)
+            assert torch.equal(alone, out) and nothing is None
+
+
 def test_the_same_bits_whatever_the_number_of_samples_at_once():
     x, weight, bias, geometry = drawn(CASES[0], torch.float32)
     whole = few_channels.convolve(x, weight, bias, geometry, True)

@@ -19,6 +19,10 @@ from uncrumple.kernels import few_channels, native, tile_convolution
 from uncrumple.kernels.dropout import keep_plain
 
 
+# Weights that stay in the cache of a core, along with what they are multiplied with.
+_FEW_WEIGHTS = 1 << 15
+
+
 class Ending(NamedTuple):
     """What follows a convolution.
 
@@ -59,11 +63,13 @@ def convolve_and_end(
     # Without a gradient nothing needs to be kept: not where the greatest stood, not what relu cut off.
     if tile_convolution.takes(x, weight, geometry):
         return tile_convolution.convolve(x, weight, bias, geometry, ending)[0]
-    if x.dtype is torch.float32 and weight.shape[2:].numel() > 1 and not _is_worth_laying_out(weight, x):
-        # A sample or two: oneDNN would spend as long on the order of the weights as on the numbers.
+    if x.dtype is torch.float32 and weight.shape[2:].numel() > 1 and _is_sooner_by_places(weight, x, ending):
         if few_channels.takes(x, weight, geometry, most=weight.numel()):
-            sums = few_channels.convolve(x, weight, bias, geometry, ending.relu and ending.window is None)
-            return sums if ending.window is None else _pooled(sums, ending, None)
+            if ending.window is None:
+                return few_channels.convolve(x, weight, bias, geometry, ending.relu)
+            return few_channels.convolve_and_pool(x, weight, bias, geometry, ending)[0]
+    if ending.window is not None and few_channels.takes(x, weight, geometry):
+        return few_channels.convolve_and_pool(x, weight, bias, geometry, ending)[0]
     if ending.window is not None:
         return _pooled(_convolved(x, weight, bias, geometry), ending, None)
     if not few_channels.takes(x, weight, geometry) and _rectifies(x.dtype):
@@ -110,6 +116,17 @@ def _by_torch(
 def _laid_out(weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Return a kernel as oneDNN likes it: it takes its time over input channels before output channels, as in Keras."""
     return weight.contiguous(memory_format=torch.channels_last) if _is_worth_laying_out(weight, x) else weight
+
+
+def _is_sooner_by_places(weight: torch.Tensor, x: torch.Tensor, ending: Ending) -> bool:
+    """Return whether the kernel that goes from place to place is the faster one, where no gradient follows.
+
+    For a sample or two oneDNN would spend as long on the order of the weights as on the numbers. For more it
+    multiplies as fast, but writes down what is pooled at once.
+    """
+    if not _is_worth_laying_out(weight, x):
+        return True
+    return ending.window is not None and weight.numel() <= _FEW_WEIGHTS and native.instruction_set() == "AVX512"
 
 
 def _is_worth_laying_out(weight: torch.Tensor, x: torch.Tensor) -> bool:
@@ -162,8 +179,13 @@ class _Convolution(torch.autograd.Function):
             ctx.save_for_backward(x, weight, bias, kept)
             return out
         ctx.few = few_channels.takes(x, weight, geometry)
+        if ctx.few and ending.window is not None:
+            out, where = few_channels.convolve_and_pool(x, weight, bias, geometry, ending, learn=True)
+            ctx.shape = few_channels.shape_of_result(x, weight, geometry)
+            ctx.save_for_backward(x, weight, bias, where)
+            return out
         if ctx.few:
-            sums = few_channels.convolve(x, weight, bias, geometry, relu=ending.window is None)
+            sums = few_channels.convolve(x, weight, bias, geometry, relu=True)
         else:
             sums = _by_torch(x, weight, bias, geometry, relu=ending.window is None)
         ctx.shape = sums.shape

@@ -20,6 +20,8 @@ from uncrumple.kernels.transforms import transformed
 _WORTH_IT = 32768
 # Up to so many rows of bfloat16 are multiplied without tiles; for more, rounding the weights beforehand pays.
 _FEW_ROWS = 4
+# A row is worth a kernel of its own where the weights do not fit into a core's cache: then reading them is all there is.
+_MANY_WEIGHTS = 1 << 19
 
 
 def multiply_add(
@@ -72,6 +74,24 @@ def multiply_add_wide(
     start = None if bias is None else bias.contiguous()
     native.call("wide_product", len(rows), *kernel.shape, relu, rows, kernel.contiguous(), start, out)
     return out.view(*x.shape[:-1], kernel.shape[1])
+
+
+def multiply_add_row(
+    x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None, relu: bool = False
+) -> torch.Tensor:
+    """Return what `multiply_add` returns, without a gradient, and sooner where `x` is one row and the kernel large.
+
+    Example:
+        >>> multiply_add_row(torch.tensor([[1.0, -2.0]]), torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
+        tensor([[1.5000, 0.0000]])
+    """
+    one = x.numel() == x.shape[-1] and kernel.numel() >= _MANY_WEIGHTS
+    if not one or not native.takes(x, kernel, bias):
+        return multiply_add(x, kernel, bias, relu)
+    out = x.new_empty(*x.shape[:-1], kernel.shape[1])
+    start = None if bias is None else bias.contiguous()
+    native.call("few_rows", 1, *kernel.shape, relu, x.contiguous(), kernel.contiguous(), start, out)
+    return out
 
 
 def multiply_add_plain(

@@ -19,7 +19,7 @@ from uncrumple.kernels import native
 # Numbers that the kernel sees at one place, up to which it is the faster one.
 MOST_TAPS = 25
 
-_Sizes = ctypes.c_int64 * 13
+_Sizes = ctypes.c_int64 * 15
 
 
 def takes(x: torch.Tensor, weight: torch.Tensor, geometry: Any, most: int = MOST_TAPS) -> bool:
@@ -40,12 +40,33 @@ def convolve(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Any, relu: bool
 ) -> torch.Tensor:
     """Return the convolution, with channels last in memory; negative results are 0 with `relu`."""
-    sizes = _sizes(x.shape, weight.shape, geometry)
-    rows, columns, filters = sizes[10:]
+    return _convolve(x, weight, bias, geometry, None, (relu, 0, 0, 1.0), False)[0]
+
+
+def convolve_and_pool(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Any, ending: Any, learn: bool = False
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return what is left of the convolution after an ending with a window, and, to `learn`, where the greatest stood.
+
+    Args:
+        ending: `Ending` of `convolution_native`.
+    """
+    drawn = ending.relu, ending.seed, ending.limit, ending.scale
+    return _convolve(x, weight, bias, geometry, ending.window, drawn, learn)
+
+
+def _convolve(
+    x: torch.Tensor, weight: torch.Tensor, bias: Any, geometry: Any, window: Any, drawn: tuple[Any, ...], learn: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    sizes = _sizes(x.shape, weight.shape, geometry, window)
+    rows, columns, filters = sizes[10:13]
+    if window is not None:
+        rows, columns = rows // window[0], columns // window[1]
     out = x.new_empty(x.shape[0], rows, columns, filters)
+    where = torch.empty(out.shape, dtype=torch.uint8) if learn else None
     half = x.dtype is torch.bfloat16
-    native.call("few_channels", sizes, relu, half, _images(x), _taps(weight), bias, out)
-    return out.permute(0, 3, 1, 2)
+    native.call("few_channels", sizes, half, *drawn, _images(x), _taps(weight), bias, out, where)
+    return out.permute(0, 3, 1, 2), where
 
 
 def gradients(
@@ -58,7 +79,7 @@ def gradients(
         y: The result, if it went through relu: where it is 0, nothing comes back.
         d: The gradient of the result.
     """
-    sizes = _sizes(x.shape, weight.shape, geometry)
+    sizes = _sizes(x.shape, weight.shape, geometry, None)
     filters, channels, tall, wide = weight.shape
     sums = torch.zeros(torch.get_num_threads(), tall * wide * channels + 1, filters)
     half = x.dtype is torch.bfloat16
@@ -69,15 +90,22 @@ def gradients(
     return d_weight.to(weight.dtype), found[-1]
 
 
+def shape_of_result(x: torch.Tensor, weight: torch.Tensor, geometry: Any) -> torch.Size:
+    """Return the shape of the convolution, before any pooling."""
+    rows, columns, filters = _sizes(x.shape, weight.shape, geometry, None)[10:13]
+    return torch.Size((len(x), filters, rows, columns))
+
+
 @functools.lru_cache(maxsize=256)
-def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any) -> Any:
+def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any, window: Any) -> Any:
     """Return the sizes in the order of FewShape."""
     samples, channels, height, width = images
     filters, _, tall, wide = kernels
     (down, across), (above, before) = geometry.strides, geometry.padding
     rows = _places(height, tall, down, above)
     columns = _places(width, wide, across, before)
-    return _Sizes(samples, height, width, channels, tall, wide, down, across, above, before, rows, columns, filters)
+    sizes = samples, height, width, channels, tall, wide, down, across, above, before, rows, columns, filters
+    return _Sizes(*sizes, *(window or (0, 0)))
 
 
 def _places(size: int, kernel: int, stride: int, pad: int) -> int:

@@ -22,7 +22,7 @@ from uncrumple.core.settings import max_steps_per_epoch
 from uncrumple.kernels import native
 from uncrumple.kernels.convolution import convolve, takes_ending
 from uncrumple.kernels.convolution_native import Ending, Geometry, convolve_and_end
-from uncrumple.kernels.dense import multiply_add, multiply_add_wide
+from uncrumple.kernels.dense import multiply_add_row, multiply_add_wide
 from uncrumple.kernels.pooling import max_pool
 from uncrumple.kernels.transforms import transformed
 from uncrumple.layers import symbolic
@@ -171,7 +171,7 @@ def _dense(layer: Any) -> Step:
         out = (
             multiply_add_wide(x, kernel, bias, relu)
             if wide
-            else multiply_add(x, kernel.to(kind), _to(bias, kind), relu)
+            else multiply_add_row(x, kernel.to(kind), _to(bias, kind), relu)
         )
         return out if activate is None else activate(out)
 
@@ -200,7 +200,9 @@ def _convolution(layer: Any, window: tuple[int, int] | None = None) -> Step:
 
     def step(x: torch.Tensor) -> torch.Tensor:
         x = x if x.dtype is kind else x.to(kind)
-        kernel, bias = weights["kernel"].to(kind), _to(weights.get("bias"), kind)
+        kernel, bias = weights["kernel"], weights.get("bias")
+        if kernel.dtype is not kind:
+            kernel, bias = kernel.to(kind), None if bias is None else bias.to(kind)
         known = takes_ending(x, kernel, bias)
         if simple and known:
             image, weight = x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1)

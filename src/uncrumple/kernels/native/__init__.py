@@ -43,7 +43,8 @@ _FUNCTIONS = {
     "pool_backward": "innnnnndipppp",
     "relu_backward": "innipppp",
     "wide_product": "innnipppp",
-    "few_channels": "ipiipppp",
+    "few_rows": "innnipppp",
+    "few_channels": "ipiinndppppp",
     "few_channels_backward": "ipipppp",
     "tile_convolution": "ipinndppppp",
     "tile_convolution_backward": "ipdppppppp",
@@ -76,8 +77,9 @@ def _library() -> Any:
             library = ctypes.CDLL(str(path))
             if library.uncrumple_version() != VERSION:
                 return None
+            library.by_name = {name: getattr(library, f"uncrumple_{name}") for name in _FUNCTIONS}
             for name, letters in _FUNCTIONS.items():
-                function = getattr(library, f"uncrumple_{name}")
+                function = library.by_name[name]
                 function.argtypes = [_TYPES[letter] for letter in letters]
                 function.restype = _Whole
         except (OSError, AttributeError):
@@ -146,7 +148,7 @@ def call(name: str, *arguments: Any) -> None:
         IndexError: A label is not the number of a class.
     """
     values = [one.data_ptr() if isinstance(one, torch.Tensor) else one for one in arguments]
-    failed = getattr(_library(), f"uncrumple_{name}")(torch.get_num_threads(), *values)
+    failed = _library().by_name[name](torch.get_num_threads(), *values)
     if failed == LABEL_OUT_OF_RANGE:
         raise IndexError("a label is not the number of a class")
     if failed:
@@ -164,4 +166,7 @@ def takes(*tensors: torch.Tensor | None, half: bool = False) -> bool:
         return False
     there = [one for one in tensors if one is not None]
     kind = torch.bfloat16 if half and there and there[0].dtype is torch.bfloat16 else torch.float32
-    return all(one.dtype is kind and one.device.type == "cpu" and one.layout is torch.strided for one in there)
+    for one in there:
+        if one.dtype is not kind or not one.is_cpu or one.layout is not torch.strided:
+            return False
+    return True

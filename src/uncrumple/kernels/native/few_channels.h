@@ -11,6 +11,7 @@ struct FewShape {
     Size tall, wide, down, across;            // the kernel, and how far it moves
     Size above, before;                       // zeros around the image, as many below and behind
     Size rows, columns, filters;              // of the result
+    Size window_tall, window_wide;            // of pooling; 0: none
     Size frame_line() const { return (width + 2 * before) * channels; }
     Size frame() const { return (height + 2 * above) * frame_line(); }
     Size taps_of_line() const { return wide * channels; }
@@ -72,10 +73,11 @@ inline void few_line(const FewShape& s, const float* frame, const float* kernel,
         few_places<1, WIDE>(s, frame + place * step, kernel, bias, relu, out + place * s.filters, left);
 }
 
-// out (samples, rows, columns, filters) of x (samples, height, width, channels) and kernel (taps, filters).
+// out (samples, rows, columns, filters) of x (samples, height, width, channels) and kernel (taps, filters). With
+// windows, of each the greatest and where it stood: then only the lines of one window are ever written down.
 template <typename Number>
-int few_channels(int threads, const Size* sizes, int relu, const Number* x, const Number* kernel, const Number* bias,
-                 Number* out) {
+int few_channels(int threads, const Size* sizes, AfterWindow after, const Number* x, const Number* kernel,
+                 const Number* bias, Number* out, uint8_t* where) {
     FewShape s;
     std::memcpy(&s, sizes, sizeof s);
     Size row = s.padded();
@@ -86,7 +88,8 @@ int few_channels(int threads, const Size* sizes, int relu, const Number* x, cons
         const float* weights = as_floats(row == s.filters ? kernel : nullptr);
         static thread_local Scratch scratch;
         Size of_weights = weights ? 0 : s.taps() * row, of_frame = there ? 0 : s.frame();
-        float* memory = scratch.floats(row + of_weights + of_frame);
+        Size of_line = s.columns * s.filters, of_lines = s.window_tall * of_line;
+        float* memory = scratch.floats(row + of_weights + of_frame + of_lines);
         if (!memory) {
 #pragma omp atomic write
             failed = NO_MEMORY;
@@ -94,6 +97,10 @@ int few_channels(int threads, const Size* sizes, int relu, const Number* x, cons
         }
         std::memset(memory, 0, size_t(row + of_weights + of_frame) * sizeof(float));
         float *start = memory, *copied = memory + row, *frame = copied + of_weights;
+        Number* lines = reinterpret_cast<Number*>(frame + of_frame);
+        Size tall = s.window_tall ? s.window_tall : 1, across = s.window_tall ? s.columns / s.window_wide : s.columns;
+        Windows windows = {s.window_tall, s.window_wide, across, s.filters, of_line};
+        int relu = s.window_tall ? 0 : after.relu;
         for (Size tap = 0; !weights && tap < s.taps(); tap++)
             widened(kernel + tap * s.filters, s.filters, copied + tap * row);
         if (!weights) weights = copied;
@@ -102,9 +109,9 @@ int few_channels(int threads, const Size* sizes, int relu, const Number* x, cons
             Size at = sample * s.height * s.width * s.channels;
             if (!there) framed(s, x + at, frame);
             const float* image = there ? there + at : frame;
-            for (Size y = 0; y < s.rows; y++) {
+            for (Size y = 0; y < s.rows / tall * tall; y++) {
                 const float* top = image + y * s.down * s.frame_line();
-                Number* line = out + (sample * s.rows + y) * s.columns * s.filters;
+                Number* line = s.window_tall ? lines + y % tall * of_line : out + (sample * s.rows + y) * of_line;
                 for (Size n = 0; n < s.filters; n += 2 * LANES) {
                     Size left = s.filters - n;
                     if (left > LANES)
@@ -112,6 +119,9 @@ int few_channels(int threads, const Size* sizes, int relu, const Number* x, cons
                     else
                         few_line<1>(s, top, weights + n, start + n, relu, line + n, left);
                 }
+                if (!s.window_tall || y % tall < tall - 1) continue;
+                Size target = (sample * (s.rows / tall) + y / tall) * across * s.filters;
+                pool_line(windows, after, lines, target, out + target, where ? where + target : nullptr);
             }
         }
     });

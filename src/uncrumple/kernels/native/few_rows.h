@@ -1,5 +1,5 @@
-// Products of a few rows of bfloat16 with a matrix of floats, which is rounded to bfloat16 on the way. A part of
-// kernels.cpp, which compiles it once per instruction set.
+// Products of a few rows with a matrix of floats. Where the rows are bfloat16, the matrix is rounded to that on the way.
+// A part of kernels.cpp, which compiles it once per instruction set.
 //
 // To predict a few samples a layer reads all of its weights once, and does little with each. Rounding them into
 // memory first, as a general product must, reads and writes them once more.
@@ -11,33 +11,47 @@ inline V rounded(V v) {
     return v == v ? (V)near : v;
 }
 
-template <int ROWS_HERE, int WIDE>
-inline void few_rows_block(Size inner, Size columns, const Half* x, const float* kernel, const float* bias, int relu,
-                           Half* out, Size left) {
+// Weights as rows of this type see them, and a number of such a row.
+inline V seen_by(const float*, V weights) { return weights; }
+inline V seen_by(const Half*, V weights) { return rounded(weights); }
+inline float number(const float* p) { return *p; }
+inline float number(const Half* p) {
+    uint32_t bits = uint32_t(p->bits) << 16;
+    float one;
+    std::memcpy(&one, &bits, 4);
+    return one;
+}
+
+template <int ROWS_HERE, int WIDE, typename Number>
+inline void few_rows_block(Size inner, Size columns, const Number* x, const float* kernel, const float* bias, int relu,
+                           Number* out, Size left) {
+    enum { AHEAD = 16 };  // rows that are fetched before their turn
     V sums[ROWS_HERE][WIDE];
     for (int r = 0; r < ROWS_HERE; r++)
         for (int v = 0; v < WIDE; v++) sums[r][v] = V{};
     for (Size k = 0; k < inner; k++, kernel += columns) {
+        const float* later = kernel + smaller(AHEAD, inner - 1 - k) * columns;
         V weights[WIDE];
-        for (int v = 0; v < WIDE; v++) weights[v] = rounded(get(kernel + v * LANES, left - v * LANES));
+        for (int v = 0; v < WIDE; v++) {
+            if (LANES == 16 || v % 2 == 0) __builtin_prefetch(later + v * LANES);
+            weights[v] = seen_by(x, get(kernel + v * LANES, left - v * LANES));
+        }
         for (int r = 0; r < ROWS_HERE; r++) {
-            uint32_t bits = uint32_t(x[r * inner + k].bits) << 16;
-            float one;
-            std::memcpy(&one, &bits, 4);
+            V one = everywhere(number(x + r * inner + k));
             for (int v = 0; v < WIDE; v++) sums[r][v] += one * weights[v];
         }
     }
     for (int r = 0; r < ROWS_HERE; r++)
         for (int v = 0; v < WIDE; v++) {
             V sum = sums[r][v];
-            if (bias) sum += rounded(get(bias + v * LANES, left - v * LANES));
+            if (bias) sum += seen_by(x, get(bias + v * LANES, left - v * LANES));
             put(out + r * columns + v * LANES, relu ? (sum <= 0.0f ? V{} : sum) : sum, left - v * LANES);
         }
 }
 
-template <int WIDE>
-inline void few_rows_columns(Size rows, Size inner, Size columns, const Half* x, const float* kernel, const float* bias,
-                             int relu, Half* out, Size left) {
+template <int WIDE, typename Number>
+inline void few_rows_columns(Size rows, Size inner, Size columns, const Number* x, const float* kernel,
+                             const float* bias, int relu, Number* out, Size left) {
     Size row = 0;
     for (; row + 2 <= rows; row += 2)
         few_rows_block<2, WIDE>(inner, columns, x + row * inner, kernel, bias, relu, out + row * columns, left);
@@ -46,8 +60,9 @@ inline void few_rows_columns(Size rows, Size inner, Size columns, const Half* x,
 }
 
 // out (rows, columns) = x (rows, inner) times kernel (inner, columns), plus bias, and relu.
-inline int few_rows(int threads, Size rows, Size inner, Size columns, int relu, const Half* x, const float* kernel,
-                    const float* bias, Half* out) {
+template <typename Number>
+int few_rows(int threads, Size rows, Size inner, Size columns, int relu, const Number* x, const float* kernel,
+             const float* bias, Number* out) {
     enum { MOST = LANES == 16 ? 8 : 4 };
     Size blocks = (columns + MOST * LANES - 1) / (MOST * LANES);
     split(threads, blocks, rows * inner * MOST, [=](Size first, Size last) {

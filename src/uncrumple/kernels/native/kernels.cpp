@@ -294,13 +294,49 @@ namespace tiles {
 
 using avx512::get;
 using avx512::load;
-using avx512::put;
-using avx512::put_and_add;
-using avx512::sigmoid;
 using avx512::store;
 typedef avx512::V V;
 
 enum { SIDE = 16, DEEP = 32 };  // a tile of a product is 16 x 16, of 32 pairs each
+
+inline void put(float* p, V v, Size left) { avx512::put(p, v, left); }
+
+// The processor rounds, as torch's own products do: what is below 1e-38 becomes zero.
+inline void put(Half* p, V v, Size left) {
+    __mmask16 mask = left >= SIDE ? __mmask16(~0) : __mmask16((1u << left) - 1);
+    _mm256_mask_storeu_epi16(p, mask, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+
+inline void put_and_add(Half* p, float* sum, V v, Size left) {
+    put(p, v, left);
+    put(sum, get(sum, left) + v, left);
+}
+
+// The next three are right to 4 digits, one more than bfloat16 holds; NaN stays NaN.
+
+// 2^n times 2^r, with |r| up to a half; infinity from 128 on, zero below -150.
+inline V exponential(V x) {
+    __m512 power = (__m512)(x * 1.44269504f), whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    V r = (V)power - (V)whole;
+    V p = r * 9.618129e-3f + 5.550411e-2f;
+    p = p * r + 2.402265e-1f;
+    p = p * r + 6.931472e-1f;
+    return (V)_mm512_scalef_ps((__m512)(p * r + 1.0f), whole);
+}
+
+inline V sigmoid(V x) { return (V)_mm512_rcp14_ps((__m512)(exponential(-x) + 1.0f)); }
+
+// Near zero a polynomial, as for floats.
+inline V tanh(V x) {
+    V square = x * x;
+    V p = square * -5.70498872745e-3f + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    V near = x + x * square * p;
+    V far = 1.0f - 2.0f * (V)_mm512_rcp14_ps((__m512)(exponential(x + x) + 1.0f));
+    return square < 0.390625f ? near : far;
+}
 
 // The system gives the large registers to a process only when it asks for them.
 bool allowed() {
@@ -390,13 +426,13 @@ inline __m512i both(const float* upper, const float* lower, Size left) {
 
 // Row n of the words is 32 numbers of row n.
 template <typename Number>
-inline void read_along(const Number* from, Size stride, Size rows, Size columns, Words to) {
+__attribute__((always_inline)) inline void read_along(const Number* from, Size stride, Size rows, Size columns, Words to) {
     for (Size n = 0; n < SIDE; n++) to[n] = n < rows ? along(from + n * stride, columns) : _mm512_setzero_si512();
 }
 
 // Row n of the words is 16 pairs, of the numbers of rows 2n and 2n + 1.
 template <typename Number>
-inline void read_across(const Number* from, Size stride, Size rows, Size columns, Words to) {
+__attribute__((always_inline)) inline void read_across(const Number* from, Size stride, Size rows, Size columns, Words to) {
     alignas(64) static const uint16_t zipped[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
                                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     __m512i order = _mm512_load_si512(zipped);
@@ -441,10 +477,16 @@ void lay_out(const Operand& from, bool left, Size line, Size lines, Size k, Size
     const Number* memory = static_cast<const Number*>(from.memory);
     Words words;
     Size count = line < lines ? smaller(lines - line, SIDE) : 0, deep = smaller(inner - k, DEEP);
-    if (left != from.turned)
-        read_along(memory + line * from.stride + k, from.stride, count, deep, words);
+    const Number *along = memory + line * from.stride + k, *across = memory + k * from.stride + line;
+    bool whole = count == SIDE && deep == DEEP;  // then the compiler knows that nothing is to be masked off
+    if (left != from.turned && whole)
+        read_along(along, from.stride, SIDE, DEEP, words);
+    else if (left != from.turned)
+        read_along(along, from.stride, count, deep, words);
+    else if (whole)
+        read_across(across, from.stride, DEEP, SIDE, words);
     else
-        read_across(memory + k * from.stride + line, from.stride, deep, count, words);
+        read_across(across, from.stride, deep, count, words);
     if (from.turned) turn(words);
     for (int n = 0; n < SIDE; n++) _mm512_store_si512(to + n * DEEP, words[n]);
 }
@@ -458,14 +500,26 @@ inline void lay_out_both(const Operand& from, bool left, Size line, Size lines, 
             lay_out<Half>(from, left, line, lines, k, inner, to);
 }
 
-// A block of up to 32 x 32 results.
-inline void block_of(Size deep, const Half* a, const Half* b, Size rows, Size columns, float* c, Size stride) {
-    for (int n = 0; n < 4; n++) switch (n) {
-            case 0: _tile_zero(0); break;
-            case 1: _tile_zero(1); break;
-            case 2: _tile_zero(2); break;
-            default: _tile_zero(3);
-        }
+// A block of up to 32 x 32 results; `more`: they are added to what is in c.
+inline void block_of(Size deep, const Half* a, const Half* b, Size rows, Size columns, bool more, float* c, Size stride) {
+    alignas(64) float kept[4 * SIDE * SIDE];
+    bool whole = rows >= 2 * SIDE && columns >= 2 * SIDE;
+    float* to = whole ? c : kept;
+    Size line = whole ? stride : 2 * SIDE, bytes = line * 4;
+    if (more && !whole)
+        for (Size row = 0; row < smaller(rows, 2 * SIDE); row++)
+            std::memcpy(kept + row * line, c + row * stride, size_t(smaller(columns, 2 * SIDE)) * 4);
+    if (more) {
+        _tile_loadd(0, to, bytes);
+        _tile_loadd(1, to + SIDE, bytes);
+        _tile_loadd(2, to + SIDE * line, bytes);
+        _tile_loadd(3, to + SIDE * line + SIDE, bytes);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (Size k = 0; k < deep; k++, a += 2 * SIDE * DEEP, b += 2 * SIDE * DEEP) {
         _tile_loadd(4, a, 64);
         _tile_loadd(6, b, 64);
@@ -476,67 +530,66 @@ inline void block_of(Size deep, const Half* a, const Half* b, Size rows, Size co
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    if (rows >= 2 * SIDE && columns >= 2 * SIDE) {
-        _tile_stored(0, c, stride * 4);
-        _tile_stored(1, c + SIDE, stride * 4);
-        _tile_stored(2, c + SIDE * stride, stride * 4);
-        _tile_stored(3, c + SIDE * stride + SIDE, stride * 4);
-        return;
-    }
-    alignas(64) float kept[4 * SIDE * SIDE];
-    _tile_stored(0, kept, 2 * SIDE * 4);
-    _tile_stored(1, kept + SIDE, 2 * SIDE * 4);
-    _tile_stored(2, kept + 2 * SIDE * SIDE, 2 * SIDE * 4);
-    _tile_stored(3, kept + 2 * SIDE * SIDE + SIDE, 2 * SIDE * 4);
-    for (Size row = 0; row < smaller(rows, 2 * SIDE); row++)
-        std::memcpy(c + row * stride, kept + row * 2 * SIDE, size_t(smaller(columns, 2 * SIDE)) * 4);
+    _tile_stored(0, to, bytes);
+    _tile_stored(1, to + SIDE, bytes);
+    _tile_stored(2, to + SIDE * line, bytes);
+    _tile_stored(3, to + SIDE * line + SIDE, bytes);
+    if (!whole)
+        for (Size row = 0; row < smaller(rows, 2 * SIDE); row++)
+            std::memcpy(c + row * stride, kept + row * line, size_t(smaller(columns, 2 * SIDE)) * 4);
 }
 
 // C (rows x columns) = A times B in float sums of products of bfloat16. Where weights are given, C is their gradient:
 // they make a step of Adam while it is near. The result does not depend on the number of threads.
 int product(int threads, Size rows, Size columns, Size inner, Operand a, Operand b, float* c, const AdamWeight* weight,
             const AdamSettings* settings) {
-    enum { BLOCK = 2 * SIDE, TILES = 2 * SIDE * DEEP, WIDE = 8 };
-    Size deep = (inner + DEEP - 1) / DEEP, tall = (rows + BLOCK - 1) / BLOCK, wide = (columns + BLOCK - 1) / BLOCK;
+    // So much of `inner` at a time that what is packed of B stays in the cache.
+    enum { BLOCK = 2 * SIDE, TILES = 2 * SIDE * DEEP, WIDE = 8, AT_ONCE = 16 * DEEP };
+    Size part = inner > 2 * AT_ONCE && rows * columns <= 1 << 17 ? AT_ONCE : inner, most = (part + DEEP - 1) / DEEP;
+    Size tall = (rows + BLOCK - 1) / BLOCK, wide = (columns + BLOCK - 1) / BLOCK;
     Size chunks = (wide + WIDE - 1) / WIDE, tasks = tall * chunks;
     if (!rows || !columns) return 0;
     static thread_local Scratch shared;
-    Half* packed = reinterpret_cast<Half*>(shared.floats(wide * deep * TILES / 2 + 1));
+    Half* packed = reinterpret_cast<Half*>(shared.floats(wide * most * TILES / 2 + 1));
     if (!packed) return NO_MEMORY;
     if (rows * columns * inner < 1 << 18) threads = 1;
     int failed = 0;
 #pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : failed)
     {
-        // In the order in which B lies in memory.
-        Size outer = b.turned ? wide : deep, within = b.turned ? deep : wide;
-#pragma omp for schedule(static)
-        for (Size m = 0; m < outer; m++)
-            for (Size n = 0; n < within; n++) {
-                Size column = b.turned ? m : n, k = b.turned ? n : m;
-                lay_out_both(b, false, column * BLOCK, columns, k * DEEP, inner, packed + (column * deep + k) * TILES);
-            }
         static thread_local Scratch own;
-        Half* lines = reinterpret_cast<Half*>(own.floats(deep * TILES / 2 + 1));
+        Half* lines = reinterpret_cast<Half*>(own.floats(most * TILES / 2 + 1));
         failed = !lines;
         Registers ready;
-        Size before = -1;
+        for (Size from = 0; !from || from < inner; from += part > 0 ? part : 1) {
+            Size end = smaller(from + part, inner), deep = (end - from + DEEP - 1) / DEEP;
+            // In the order in which B lies in memory.
+            Size outer = b.turned ? wide : deep, within = b.turned ? deep : wide;
 #pragma omp for schedule(static)
-        for (Size task = 0; task < tasks; task++) {
-            if (!lines) continue;
-            Size row = task / chunks * BLOCK, first = task % chunks * WIDE, last = smaller(first + WIDE, wide);
-            Size high = smaller(rows - row, BLOCK);
-            for (Size k = 0; k < deep && row != before; k++)
-                lay_out_both(a, true, row, rows, k * DEEP, inner, lines + k * TILES);
-            before = row;
-            for (Size n = first; n < last; n++)
-                block_of(deep, lines, packed + n * deep * TILES, high, columns - n * BLOCK,
-                         c + row * columns + n * BLOCK, columns);
-            if (!weight) continue;
-            Size begin = first * BLOCK, end = smaller(last * BLOCK, columns);
-            bool whole = chunks == 1;
-            for (Size k = row; k < row + (whole ? 1 : high); k++)
-                avx512::adam_some(*settings, *weight, k * columns + begin,
-                                  whole ? (row + high) * columns : k * columns + end);
+            for (Size m = 0; m < outer; m++)
+                for (Size n = 0; n < within; n++) {
+                    Size column = b.turned ? m : n, k = b.turned ? n : m;
+                    lay_out_both(b, false, column * BLOCK, columns, from + k * DEEP, end,
+                                 packed + (column * deep + k) * TILES);
+                }
+            Size before = -1;
+#pragma omp for schedule(static)
+            for (Size task = 0; task < tasks; task++) {
+                if (!lines) continue;
+                Size row = task / chunks * BLOCK, first = task % chunks * WIDE, last = smaller(first + WIDE, wide);
+                Size high = smaller(rows - row, BLOCK);
+                for (Size k = 0; k < deep && row != before; k++)
+                    lay_out_both(a, true, row, rows, from + k * DEEP, end, lines + k * TILES);
+                before = row;
+                for (Size n = first; n < last; n++)
+                    block_of(deep, lines, packed + n * deep * TILES, high, columns - n * BLOCK, from > 0,
+                             c + row * columns + n * BLOCK, columns);
+                if (!weight || end < inner) continue;
+                Size begin = first * BLOCK, behind = smaller(last * BLOCK, columns);
+                bool whole = chunks == 1;
+                for (Size k = row; k < row + (whole ? 1 : high); k++)
+                    avx512::adam_some(*settings, *weight, k * columns + begin,
+                                      whole ? (row + high) * columns : k * columns + behind);
+            }
         }
     }
     return failed ? NO_MEMORY : 0;
@@ -595,7 +648,7 @@ int lstm_forward(int threads, Size time, Size batch, Size units, const Half* rec
                 for (Size u = 0; u < units; u += SIDE) {
                     V i = sigmoid(get(gate + u, SIDE) + get(sum + u, SIDE));
                     V f = sigmoid(get(gate + units + u, SIDE) + get(sum + units + u, SIDE));
-                    V g = avx512::tanh(get(gate + 2 * units + u, SIDE) + get(sum + 2 * units + u, SIDE));
+                    V g = tanh(get(gate + 2 * units + u, SIDE) + get(sum + 2 * units + u, SIDE));
                     V o = sigmoid(get(gate + 3 * units + u, SIDE) + get(sum + 3 * units + u, SIDE));
                     V cell = f * get(c + u, SIDE) + i * g;
                     put(gate + u, i, SIDE);
@@ -603,7 +656,7 @@ int lstm_forward(int threads, Size time, Size batch, Size units, const Half* rec
                     put(gate + 2 * units + u, g, SIDE);
                     put(gate + 3 * units + u, o, SIDE);
                     put(c_new + u, cell, SIDE);
-                    V out = o * avx512::tanh(cell);
+                    V out = o * tanh(cell);
                     put(h_new + u, out, SIDE);
                     put(h + row * units + u, out, SIDE);
                 }
@@ -637,7 +690,7 @@ int lstm_backward(int threads, Size time, Size batch, Size units, const Half* re
                 for (Size u = 0; u < units; u += SIDE) {
                     V i = get(gate + u, SIDE), f = get(gate + units + u, SIDE);
                     V g = get(gate + 2 * units + u, SIDE), o = get(gate + 3 * units + u, SIDE);
-                    V squeezed = avx512::tanh(get(after + u, SIDE));
+                    V squeezed = tanh(get(after + u, SIDE));
                     V to_h = get(back + row * units + u, SIDE), to_c = get(dc + u, SIDE);
                     if (given) to_h += get(given + u, SIDE);
                     to_c += to_h * o * (1.0f - squeezed * squeezed);
@@ -686,7 +739,7 @@ int gru_forward(int threads, Size time, Size batch, Size units, const Half* recu
                         part += get(recurrent_bias + 2 * units + u, SIDE);
                     }
                     V z = sigmoid(get(gate + u, SIDE) + sum_z), r = sigmoid(get(gate + units + u, SIDE) + sum_r);
-                    V candidate = avx512::tanh(get(gate + 2 * units + u, SIDE) + r * part);
+                    V candidate = tanh(get(gate + 2 * units + u, SIDE) + r * part);
                     V out = candidate + z * (get(state + row * units + u, SIDE) - candidate);
                     put(gate + u, z, SIDE);
                     put(gate + units + u, r, SIDE);
@@ -892,11 +945,15 @@ EXPORT int uncrumple_relu_backward(int threads, Size rows, Size columns, int hal
 }
 
 // The sizes are those of FewShape, in its order.
-EXPORT int uncrumple_few_channels(int threads, const Size* sizes, int relu, int half, const void* x, const void* kernel,
-                                  const void* bias, void* out) {
-    if (half)
-        DISPATCH(few_channels(threads, sizes, relu, (const Half*)x, (const Half*)kernel, (const Half*)bias, (Half*)out))
-    DISPATCH(few_channels(threads, sizes, relu, (const float*)x, (const float*)kernel, (const float*)bias, (float*)out))
+EXPORT int uncrumple_few_channels(int threads, const Size* sizes, int half, int relu, Size seed, Size dropped,
+                                  double scale, const void* x, const void* kernel, const void* bias, void* out,
+                                  uint8_t* where) {
+#define CALL(Number)                                                                                              \
+    DISPATCH(few_channels(threads, sizes, {relu, mixed(seed), uint32_t(dropped), float(scale)}, (const Number*)x, \
+                          (const Number*)kernel, (const Number*)bias, (Number*)out, where))
+    if (half) CALL(Half)
+    CALL(float)
+#undef CALL
 }
 
 EXPORT int uncrumple_few_channels_backward(int threads, const Size* sizes, int half, const void* x, const void* y,
@@ -947,6 +1004,12 @@ EXPORT int uncrumple_wide_product(int threads, Size rows, Size inner, Size colum
     if (rows < 8 && columns % 32 == 0 && chosen_set == 2 && tiles::allowed())
         return tiles::few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out);
 #endif
+    DISPATCH(few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out))
+}
+
+// Of a few rows of floats.
+EXPORT int uncrumple_few_rows(int threads, Size rows, Size inner, Size columns, int relu, const float* x,
+                              const float* kernel, const float* bias, float* out) {
     DISPATCH(few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out))
 }
 
