@@ -9,6 +9,7 @@ computed by matrix products or in float32.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import torch
@@ -95,6 +96,11 @@ def _dense_features(one: torch.Tensor) -> torch.Tensor:
     return one if one.stride(3) == 1 or one.shape[3] == 1 else one.contiguous()
 
 
+def _strides(*tensors: torch.Tensor) -> Any:
+    """Return how far apart samples, heads and steps lie in each, as the kernels take it."""
+    return (ctypes.c_int64 * (3 * len(tensors)))(*[size for one in tensors for size in one.stride()[:3]])
+
+
 class _Heads(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -106,7 +112,7 @@ class _Heads(torch.autograd.Function):
         out = query.new_empty(samples, queries, heads, width_out)
         sums = torch.empty(samples, heads, 2, queries, dtype=torch.float32)
         ctx.settings = samples, heads, queries, keys, width, width_out, scale, causal, query.dtype is torch.bfloat16
-        strides = torch.tensor([size for one in (query, key, value) for size in one.stride()[:3]])
+        strides = _strides(query, key, value)
         native.call("attention", *ctx.settings, strides, query, key, value, out, sums)
         ctx.save_for_backward(query, key, value, sums)
         return out.transpose(1, 2)
@@ -120,7 +126,7 @@ class _Heads(torch.autograd.Function):
         d = _dense_features(d_output)
         d_query = query.new_empty(samples, queries, heads, width)
         d_key, d_value = key.new_empty(samples, keys, heads, width), key.new_empty(samples, keys, heads, width_out)
-        strides = torch.tensor([size for one in (query, key, value, d) for size in one.stride()[:3]])
+        strides = _strides(query, key, value, d)
         given = strides, query, key, value, d, sums
         native.call("attention_backward", *ctx.settings, *given, d_query, d_key, d_value)
         return d_query.transpose(1, 2), d_key.transpose(1, 2), d_value.transpose(1, 2), None, None

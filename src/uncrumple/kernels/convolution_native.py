@@ -18,7 +18,6 @@ from torch.nn import functional
 from uncrumple.kernels import few_channels, native, tile_convolution
 from uncrumple.kernels.dropout import keep_plain
 
-
 # Weights that stay in the cache of a core, along with what they are multiplied with.
 _FEW_WEIGHTS = 1 << 15
 

@@ -115,15 +115,13 @@ def multiply_add_each(
         >>> multiply_add_each(torch.ones(1, 2), [torch.eye(2), torch.ones(2, 1)], None)
         [tensor([[1., 1.]]), tensor([[2.]])]
     """
-    if x.dtype is torch.bfloat16 and x.device.type == "cpu":
-        # Small products of bfloat16 take longer than copying the kernels side by side.
+    if x.device.type == "cpu" and (x.dtype is torch.bfloat16 or x.numel() >= _WORTH_IT):
+        # Several small products, there and back, take longer than copying the kernels side by side.
         bias = None if biases is None else torch.cat(list(biases))
         outputs = multiply_add_plain(x, torch.cat(list(kernels), 1), bias)
         return list(outputs.split([kernel.shape[1] for kernel in kernels], -1))
-    if x.device.type != "cpu" or _seen() or x.numel() < _WORTH_IT:
-        nothing = [None] * len(kernels)
-        return [multiply_add_plain(x, kernel, bias) for kernel, bias in zip(kernels, biases or nothing)]
-    return list(_Each.apply(x, len(kernels), *kernels, *(biases or [])))
+    nothing = [None] * len(kernels)
+    return [multiply_add_plain(x, kernel, bias) for kernel, bias in zip(kernels, biases or nothing)]
 
 
 def _seen() -> bool:
@@ -157,34 +155,6 @@ class _Rectified(torch.autograd.Function):
             rows.t() @ d if wanted[1] else None,
             sums.sum(0).to(bias.dtype) if wanted[2] else None,
         )
-
-
-class _Each(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, count: int, *weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        rows, kernels, biases = x.reshape(-1, x.shape[-1]), weights[:count], weights[count:]
-        ctx.save_for_backward(x, *kernels)
-        ctx.has_biases = bool(biases)
-        if biases:
-            outputs = [torch.addmm(bias, rows, kernel) for kernel, bias in zip(kernels, biases)]
-        else:
-            outputs = [torch.mm(rows, kernel) for kernel in kernels]
-        return tuple(out.view(*x.shape[:-1], out.shape[1]) for out in outputs)
-
-    @staticmethod
-    def backward(ctx: Any, *d_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, *kernels = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        rows, ds = x.reshape(-1, x.shape[-1]), [d.reshape(-1, d.shape[-1]) for d in d_outputs]
-        d_x = None
-        if wanted[0]:
-            d_x = ds[0] @ kernels[0].t()
-            for d, kernel in zip(ds[1:], kernels[1:]):
-                d_x = torch.addmm(d_x, d, kernel.t(), out=None if torch.is_grad_enabled() else d_x)
-            d_x = d_x.view(x.shape)
-        d_kernels = [rows.t() @ d if is_wanted else None for d, is_wanted in zip(ds, wanted[2:])]
-        d_biases = [d.sum(0) for d in ds] if ctx.has_biases else []
-        return d_x, None, *d_kernels, *d_biases
 
 
 def _by_twin(inputs: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:

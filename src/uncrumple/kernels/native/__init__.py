@@ -166,7 +166,7 @@ def takes(*tensors: torch.Tensor | None, half: bool = False) -> bool:
         return False
     there = [one for one in tensors if one is not None]
     kind = torch.bfloat16 if half and there and there[0].dtype is torch.bfloat16 else torch.float32
-    for one in there:
+    for one in there:  # noqa: SIM110 - a generator would take longer
         if one.dtype is not kind or not one.is_cpu or one.layout is not torch.strided:
             return False
     return True

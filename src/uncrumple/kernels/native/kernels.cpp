@@ -2708,16 +2708,20 @@ int add_bias(int threads, Size rows, Size columns, int relu, const float* bias, 
 
 // --- attention ------------------------------------------------------------------------------------------
 
-// C (M rows x N vectors) = or += A times B. Element (i, k) of A is a[i * a_row + k * a_step].
-template <int M, int N>
-inline void product_block(Size inner, const float* a, Size a_row, Size a_step, const float* b, Size b_row, float* c,
-                          Size c_row, bool add) {
+// C (M rows x N vectors) = or += A times B. Element (i, k) of A is a[i * a_row + k * a_step]; the one of the two that is
+// 1 is known when this is compiled: a_step, or, if A is turned, a_row.
+template <int M, int N, bool TURNED>
+inline void product_block(Size inner, const float* a, Size a_line, const float* b, Size b_row, float* c, Size c_row,
+                          bool add) {
     V sum[M][N] = {};
-    for (Size k = 0; k < inner; k++) {
+    Size a_row = TURNED ? 1 : a_line;
+    for (Size k = 0; k < inner; k++, a += TURNED ? a_line : 1, b += b_row) {
         V line[N];
-        for (int j = 0; j < N; j++) line[j] = load(b + k * b_row + j * LANES);
-        for (int i = 0; i < M; i++)
-            for (int j = 0; j < N; j++) sum[i][j] += a[i * a_row + k * a_step] * line[j];
+        for (int j = 0; j < N; j++) line[j] = load(b + j * LANES);
+        for (int i = 0; i < M; i++) {
+            V one = everywhere(a[i * a_row]);
+            for (int j = 0; j < N; j++) sum[i][j] += one * line[j];
+        }
     }
     for (int i = 0; i < M; i++)
         for (int j = 0; j < N; j++) {
@@ -2729,27 +2733,27 @@ inline void product_block(Size inner, const float* a, Size a_row, Size a_step, c
 // As many sums as there are registers for.
 enum { TALL = LANES == 16 ? 6 : 3 };
 
-template <int M, int N>
-inline void product_rows(Size rows, Size inner, const float* a, Size a_row, Size a_step, const float* b, Size b_row,
-                         float* c, Size c_row, bool add) {
-    Size row = 0;
+template <int M, int N, bool TURNED>
+inline void product_rows(Size rows, Size inner, const float* a, Size a_line, const float* b, Size b_row, float* c,
+                         Size c_row, bool add) {
+    Size row = 0, next = TURNED ? 1 : a_line;
     for (; row + M <= rows; row += M)
-        product_block<M, N>(inner, a + row * a_row, a_row, a_step, b, b_row, c + row * c_row, c_row, add);
+        product_block<M, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
     for (; row + 2 <= rows; row += 2)
-        product_block<2, N>(inner, a + row * a_row, a_row, a_step, b, b_row, c + row * c_row, c_row, add);
-    if (row < rows)
-        product_block<1, N>(inner, a + row * a_row, a_row, a_step, b, b_row, c + row * c_row, c_row, add);
+        product_block<2, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
+    if (row < rows) product_block<1, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
 }
 
-// `columns` is a multiple of LANES.
-inline void product(Size rows, Size columns, Size inner, const float* a, Size a_row, Size a_step, const float* b,
-                    Size b_row, float* c, Size c_row, bool add) {
+// `columns` is a multiple of LANES. a_line: from row to row of A, or, if it is turned, from column to column.
+template <bool TURNED>
+inline void product(Size rows, Size columns, Size inner, const float* a, Size a_line, const float* b, Size b_row,
+                    float* c, Size c_row, bool add) {
     Size n = 0;
     for (; n + 4 * LANES <= columns; n += 4 * LANES)
-        product_rows<TALL, 4>(rows, inner, a, a_row, a_step, b + n, b_row, c + n, c_row, add);
+        product_rows<TALL, 4, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
     for (; n + 2 * LANES <= columns; n += 2 * LANES)
-        product_rows<2 * TALL, 2>(rows, inner, a, a_row, a_step, b + n, b_row, c + n, c_row, add);
-    if (n < columns) product_rows<2 * TALL, 1>(rows, inner, a, a_row, a_step, b + n, b_row, c + n, c_row, add);
+        product_rows<2 * TALL, 2, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
+    if (n < columns) product_rows<2 * TALL, 1, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
 }
 
 inline Size whole_vectors(Size count) { return (count + LANES - 1) / LANES * LANES; }
@@ -2875,7 +2879,7 @@ int attention(int threads, Heads of, const Number* query, const Number* key, con
                 Size rows = smaller(SIDE_BY_SIDE, of.queries - begin), across = whole_vectors(rows);
                 spread(rows, of.width, wide, query + sample * s[0] + head * s[1] + begin * s[2], s[2], of.scale, q);
                 turn(rows, of.width, wide, q, q_turned, across);
-                product(of.keys, across, of.width, k, wide, 1, q_turned, across, scores, across, false);
+                product<false>(of.keys, across, of.width, k, wide, q_turned, across, scores, across, false);
                 float shares[SIDE_BY_SIDE];
                 for (Size n = 0; n < across; n += LANES) {
                     V most = load(scores + n), total = {};
@@ -2895,7 +2899,7 @@ int attention(int threads, Heads of, const Number* query, const Number* key, con
                     put(kept, most, rows - n);
                     put(kept + of.queries, 1.0f / total, rows - n);
                 }
-                product(rows, wide_out, of.keys, scores, 1, across, v, wide_out, found, wide_out, false);
+                product<true>(rows, wide_out, of.keys, scores, across, v, wide_out, found, wide_out, false);
                 gather(rows, of.width_out, wide_out, found, shares, 1.0f,
                        out + (sample * of.queries + begin) * step + head * of.width_out, step);
             }
@@ -2935,8 +2939,8 @@ int attention_backward(int threads, Heads of, const Number* query, const Number*
                 spread(rows, of.width_out, wide_out, d_out + sample * s[9] + head * s[10] + begin * s[11], s[11], 1.0f, d);
                 turn(rows, of.width, wide, q, q_turned, across);
                 turn(rows, of.width_out, wide_out, d, d_turned, across);
-                product(of.keys, across, of.width, k, wide, 1, q_turned, across, weights, across, false);
-                product(of.keys, across, of.width_out, v, wide_out, 1, d_turned, across, slopes, across, false);
+                product<false>(of.keys, across, of.width, k, wide, q_turned, across, weights, across, false);
+                product<false>(of.keys, across, of.width_out, v, wide_out, d_turned, across, slopes, across, false);
                 for (Size n = 0; n < across; n += LANES) {
                     const float* kept = sums + job * 2 * of.queries + begin + n;
                     V most = get(kept, rows - n), share = get(kept + of.queries, rows - n), mean = {};
@@ -2951,11 +2955,11 @@ int attention_backward(int threads, Heads of, const Number* query, const Number*
                         store(slope, load(weights + row * across + n) * (load(slope) - mean));
                     }
                 }
-                product(rows, wide, of.keys, slopes, 1, across, k, wide, found, wide, false);
+                product<true>(rows, wide, of.keys, slopes, across, k, wide, found, wide, false);
                 gather(rows, of.width, wide, found, nullptr, of.scale,
                        d_query + (sample * of.queries + begin) * step + head * of.width, step);
-                product(of.keys, wide_out, rows, weights, across, 1, d, wide_out, dv, wide_out, begin > 0);
-                product(of.keys, wide, rows, slopes, across, 1, q, wide, dk, wide, begin > 0);
+                product<false>(of.keys, wide_out, rows, weights, across, d, wide_out, dv, wide_out, begin > 0);
+                product<false>(of.keys, wide, rows, slopes, across, q, wide, dk, wide, begin > 0);
             }
             gather(of.keys, of.width, wide, dk, nullptr, 1.0f, d_key + sample * of.keys * step + head * of.width, step);
             gather(of.keys, of.width_out, wide_out, dv, nullptr, 1.0f,
