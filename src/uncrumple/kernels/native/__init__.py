@@ -74,7 +74,7 @@ def _library() -> Any:
         if not path.exists():
             continue
         try:
-            library = ctypes.CDLL(str(path))
+            library: Any = ctypes.CDLL(str(path))
             if library.uncrumple_version() != VERSION:
                 return None
             library.by_name = {name: getattr(library, f"uncrumple_{name}") for name in _FUNCTIONS}
