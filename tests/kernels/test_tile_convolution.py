@@ -132,6 +132,7 @@ def test_what_is_left_to_torch():
     assert not tile_convolution.takes(x, weight, geometry._replace(strides=(2, 1)))
     assert not tile_convolution.takes(x, weight, geometry._replace(dilation=(1, 2)))
     assert not tile_convolution.takes(x[:, :16], weight[:, :16], geometry)
+    assert not tile_convolution.takes(x[:, :, :2], weight, geometry)  # smaller than the kernel: an error
     assert not tile_convolution.takes(x, weight[:8], geometry)
     assert not tile_convolution.takes(x.new_zeros(1, 32, 90, 90), weight, geometry)  # too large for the cache
 

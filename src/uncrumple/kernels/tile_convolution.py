@@ -35,8 +35,10 @@ def takes(x: torch.Tensor, weight: torch.Tensor, geometry: Any) -> bool:
     if geometry.strides != (1, 1) or geometry.dilation != (1, 1) or geometry.groups != 1:
         return False
     (_, channels, height, width), (above, before) = x.shape, geometry.padding
-    plane = (height + 2 * above) * (width + 2 * before)
-    return plane * max(channels, weight.shape[0]) <= _MOST and native.takes(x, weight, half=True)
+    lines, line = height + 2 * above, width + 2 * before
+    if lines < weight.shape[2] or line < weight.shape[3]:
+        return False  # torch says what is wrong
+    return lines * line * max(channels, weight.shape[0]) <= _MOST and native.takes(x, weight, half=True)
 
 
 def convolve(
