@@ -1,11 +1,14 @@
 """Epochs of small dense networks by few native calls: bit for bit what steps one by one give."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 import uncrumple as keras
 from uncrumple.kernels import native
+from uncrumple.optimizers.adam import one_minus_power, ones_minus_powers
 from uncrumple.training import loop, native_epochs
 from uncrumple.training.native_epochs import Corrections, PlannedEpochs
 
@@ -190,3 +193,18 @@ def test_late_updates(monkeypatch):
 
 def test_the_loop_calls_it():
     assert loop.planned_epochs is native_epochs.planned_epochs
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 0.99999999])
+def test_corrections_of_many_updates_are_those_of_each(beta):
+    """For 0.99999999, which is 1 in float32, they are computed in double precision."""
+    updates = range(1, 3000)
+    each = [one_minus_power(beta, update, torch.float32) for update in updates]
+    assert ones_minus_powers(beta, updates).tolist() == each
+    known = Corrections(0.9, beta)
+    known.up_to(3)
+    values = known.up_to(2999)
+    assert values[1:3000, 0].tolist() == [math.sqrt(one) for one in each]
+    assert values[7, 1] == one_minus_power(0.9, 7, torch.float32)
+    later = Corrections(0.9, beta, 1000).up_to(5)
+    assert later[5].tolist() == values[1005].tolist()

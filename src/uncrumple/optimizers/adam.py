@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,20 @@ def one_minus_power(beta: float, exponent: int, dtype: torch.dtype) -> float:
         if rounded:
             return rounded
     return 1.0 - beta**exponent
+
+
+def ones_minus_powers(beta: float, exponents: range) -> np.ndarray:
+    """Return `one_minus_power` in float32 for each of many exponents, to the last bit.
+
+    Example:
+        >>> ones_minus_powers(0.5, range(1, 4)).tolist()
+        [0.5, 0.75, 0.875]
+    """
+    powers = np.fromiter(map(pow, repeat(float(np.float32(beta))), exponents), float, len(exponents))
+    found = 1.0 - powers.astype(np.float32).astype(float)
+    for place in np.flatnonzero(found == 0.0):
+        found[place] = 1.0 - beta ** exponents[place]
+    return found
 
 
 def no_steps(count: int, device: torch.device) -> Tensors:

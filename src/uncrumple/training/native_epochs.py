@@ -10,7 +10,6 @@ steps that are done one by one.
 from __future__ import annotations
 
 import ctypes
-import math
 import time
 from typing import Any
 
@@ -20,7 +19,7 @@ import torch
 from uncrumple.core.errors import explain
 from uncrumple.data.batches import ArrayBatches, EndlessEpochs
 from uncrumple.kernels import native
-from uncrumple.optimizers.adam import one_minus_power
+from uncrumple.optimizers.adam import ones_minus_powers
 
 _SMALL = 2_000_000  # multiplications of a step; in a larger one the way through Python does not count
 _SECONDS_PER_CALL = 0.1  # Ctrl-C waits for the end of a call
@@ -71,11 +70,8 @@ class Corrections:
         known = len(self._values)
         if update >= known:
             wanted = range(self._first + known, self._first + max(update + 1, 2 * known))
-            more = [
-                (math.sqrt(one_minus_power(beta_2, t, torch.float32)), one_minus_power(beta_1, t, torch.float32))
-                for t in wanted
-            ]
-            self._values = np.concatenate([self._values, more])
+            more = np.sqrt(ones_minus_powers(beta_2, wanted)), ones_minus_powers(beta_1, wanted)
+            self._values = np.concatenate([self._values, np.stack(more, axis=1)])
         return self._values
 
 
