@@ -60,24 +60,53 @@ def convolve_and_end(
     if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
         return _Convolution.apply(x, weight, bias, geometry, ending)
     # Without a gradient nothing needs to be kept: not where the greatest stood, not what relu cut off.
-    if tile_convolution.takes(x, weight, geometry):
-        return tile_convolution.convolve(x, weight, bias, geometry, ending)[0]
-    if x.dtype is torch.float32 and weight.shape[2:].numel() > 1 and _is_sooner_by_places(weight, x, ending):
-        if few_channels.takes(x, weight, geometry, most=weight.numel()):
-            if ending.window is None:
-                return few_channels.convolve(x, weight, bias, geometry, ending.relu)
-            return few_channels.convolve_and_pool(x, weight, bias, geometry, ending)[0]
-    if ending.window is not None and few_channels.takes(x, weight, geometry):
-        return few_channels.convolve_and_pool(x, weight, bias, geometry, ending)[0]
+    alone = for_one_kernel(x, weight, geometry, ending)
+    if alone is not None:
+        return alone.run(x.permute(0, 2, 3, 1).contiguous(), weight.permute(2, 3, 1, 0), bias).permute(0, 3, 1, 2)
     if ending.window is not None:
-        return _pooled(_convolved(x, weight, bias, geometry), ending, None)
-    if not few_channels.takes(x, weight, geometry) and _rectifies(x.dtype):
+        return _pooled(_by_torch(x, weight, bias, geometry, relu=False), ending, None)
+    if _rectifies(x.dtype):
         weight = _laid_out(weight, x)
         strides, padding, dilation, groups = (_listed(one) for one in geometry)
         return torch.ops.mkldnn._convolution_pointwise(
             x, weight, bias, padding, strides, dilation, groups, "relu", [None], ""
         )
-    return _convolved(x, weight, bias, geometry, relu=True)
+    return _by_torch(x, weight, bias, geometry, relu=True)
+
+
+class OneKernel(NamedTuple):
+    """A convolution with all that follows it, without a gradient, as one call of a native kernel.
+
+    Attributes:
+        name: Of the kernel.
+        given: Its first arguments.
+        shape: Of the result: (samples, height, width, channels).
+    """
+
+    name: str
+    given: tuple[Any, ...]
+    shape: tuple[int, ...]
+
+    def run(self, images: torch.Tensor, taps: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """Return the result for dense images (samples, height, width, channels) and a kernel as Keras has it."""
+        out = images.new_empty(self.shape)
+        native.call(self.name, *self.given, images, taps.contiguous(), bias, out, None)
+        return out
+
+
+def for_one_kernel(x: torch.Tensor, weight: torch.Tensor, geometry: Geometry, ending: Ending) -> OneKernel | None:
+    """Return how one kernel does a convolution with its ending; None where oneDNN is to do it, or the faster one."""
+    drawn = ending.relu, ending.seed, ending.limit, ending.scale
+    if tile_convolution.takes(x, weight, geometry):
+        sizes, shape = tile_convolution.sizes_and_shape(x, weight, geometry, ending.window)
+        return OneKernel("tile_convolution", (sizes, *drawn), shape)
+    few = few_channels.takes(x, weight, geometry)
+    if not few and x.dtype is torch.float32 and weight.shape[2:].numel() > 1:
+        few = _is_sooner_by_places(weight, x, ending) and few_channels.takes(x, weight, geometry, most=weight.numel())
+    if not few:
+        return None
+    sizes, shape = few_channels.sizes_and_shape(x, weight, geometry, ending.window)
+    return OneKernel("few_channels", (sizes, x.dtype is torch.bfloat16, *drawn), shape)
 
 
 def convolve_and_end_plain(
@@ -94,15 +123,6 @@ def convolve_and_end_plain(
         kept = keep_plain(out.numel(), ending.seed, ending.limit).view(samples, height, width, channels)
         out = out * kept.permute(0, 3, 1, 2) * ending.scale
     return out
-
-
-def _convolved(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool = False
-) -> torch.Tensor:
-    """Return the convolution, with channels last in memory; with `relu`, what is negative becomes 0."""
-    if few_channels.takes(x, weight, geometry):
-        return few_channels.convolve(x, weight, bias, geometry, relu)
-    return _by_torch(x, weight, bias, geometry, relu)
 
 
 def _by_torch(

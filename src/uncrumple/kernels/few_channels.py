@@ -58,11 +58,8 @@ def convolve_and_pool(
 def _convolve(
     x: torch.Tensor, weight: torch.Tensor, bias: Any, geometry: Any, window: Any, drawn: tuple[Any, ...], learn: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    sizes = _sizes(x.shape, weight.shape, geometry, window)
-    rows, columns, filters = sizes[10:13]
-    if window is not None:
-        rows, columns = rows // window[0], columns // window[1]
-    out = x.new_empty(x.shape[0], rows, columns, filters)
+    sizes, shape = sizes_and_shape(x, weight, geometry, window)
+    out = x.new_empty(shape)
     where = torch.empty(out.shape, dtype=torch.uint8) if learn else None
     half = x.dtype is torch.bfloat16
     native.call("few_channels", sizes, half, *drawn, _images(x), _taps(weight), bias, out, where)
@@ -79,7 +76,7 @@ def gradients(
         y: The result, if it went through relu: where it is 0, nothing comes back.
         d: The gradient of the result.
     """
-    sizes = _sizes(x.shape, weight.shape, geometry, None)
+    sizes, _ = sizes_and_shape(x, weight, geometry, None)
     filters, channels, tall, wide = weight.shape
     sums = torch.zeros(torch.get_num_threads(), tall * wide * channels + 1, filters)
     half = x.dtype is torch.bfloat16
@@ -92,20 +89,26 @@ def gradients(
 
 def shape_of_result(x: torch.Tensor, weight: torch.Tensor, geometry: Any) -> torch.Size:
     """Return the shape of the convolution, before any pooling."""
-    rows, columns, filters = _sizes(x.shape, weight.shape, geometry, None)[10:13]
-    return torch.Size((len(x), filters, rows, columns))
+    samples, rows, columns, filters = sizes_and_shape(x, weight, geometry, None)[1]
+    return torch.Size((samples, filters, rows, columns))
+
+
+def sizes_and_shape(x: torch.Tensor, weight: torch.Tensor, geometry: Any, window: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the sizes as the kernel takes them, and the shape of the result, channels last."""
+    return _sizes(x.shape, weight.shape, geometry, window)
 
 
 @functools.lru_cache(maxsize=256)
-def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any, window: Any) -> Any:
-    """Return the sizes in the order of FewShape."""
+def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any, window: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the sizes in the order of FewShape, and the shape of the result."""
     samples, channels, height, width = images
     filters, _, tall, wide = kernels
     (down, across), (above, before) = geometry.strides, geometry.padding
     rows = _places(height, tall, down, above)
     columns = _places(width, wide, across, before)
     sizes = samples, height, width, channels, tall, wide, down, across, above, before, rows, columns, filters
-    return _Sizes(*sizes, *(window or (0, 0)))
+    down, across = window or (1, 1)
+    return _Sizes(*sizes, *(window or (0, 0))), (samples, rows // down, columns // across, filters)
 
 
 def _places(size: int, kernel: int, stride: int, pad: int) -> int:

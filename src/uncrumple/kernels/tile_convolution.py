@@ -50,8 +50,8 @@ def convolve(
         ending: `Ending` of `convolution_native`.
         learn: Whether to keep where the greatest of each window stood.
     """
-    sizes, (rows, columns) = _sizes(x.shape, weight.shape, geometry, ending.window)
-    out = x.new_empty(len(x), rows, columns, weight.shape[0])
+    sizes, shape = sizes_and_shape(x, weight, geometry, ending.window)
+    out = x.new_empty(shape)
     where = torch.empty(out.shape, dtype=torch.uint8) if learn and ending.window else None
     drawn = ending.relu, ending.seed, ending.limit, ending.scale
     native.call("tile_convolution", sizes, *drawn, _images(x), _taps(weight), bias, out, where)
@@ -75,7 +75,7 @@ def gradients(
         kept: What `convolve` returned besides the result.
         d: The gradient of the result.
     """
-    sizes, _ = _sizes(x.shape, weight.shape, geometry, ending.window)
+    sizes, _ = sizes_and_shape(x, weight, geometry, ending.window)
     images, taps = _images(x), _taps(weight)
     d_x = torch.empty_like(images) if of_images else None
     d_taps, d_bias = torch.empty_like(taps), None if bias is None else torch.empty_like(bias)
@@ -86,16 +86,21 @@ def gradients(
     return None if d_x is None else d_x.permute(0, 3, 1, 2), d_taps.permute(3, 2, 0, 1), d_bias
 
 
+def sizes_and_shape(x: torch.Tensor, weight: torch.Tensor, geometry: Any, window: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the sizes as the kernel takes them, and the shape of the result, channels last."""
+    return _sizes(x.shape, weight.shape, geometry, window)
+
+
 @functools.lru_cache(maxsize=256)
-def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any, window: Any) -> Any:
-    """Return the sizes in the order of TileShape, and the height and width of the result."""
+def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any, window: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the sizes in the order of TileShape, and the shape of the result."""
     samples, channels, height, width = images
     filters, _, tall, wide = kernels
     above, before = geometry.padding
     down, across = window or (1, 1)
     rows, columns = (height + 2 * above - tall + 1) // down, (width + 2 * before - wide + 1) // across
     sizes = samples, height, width, channels, tall, wide, above, before, filters, *(window or (0, 0))
-    return _Sizes(*sizes), (rows, columns)
+    return _Sizes(*sizes), (samples, rows, columns, filters)
 
 
 def _images(x: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from uncrumple import activations, layers
 from uncrumple.core.settings import max_steps_per_epoch
 from uncrumple.kernels import native
 from uncrumple.kernels.convolution import convolve, takes_ending
-from uncrumple.kernels.convolution_native import Ending, Geometry, convolve_and_end
+from uncrumple.kernels.convolution_native import Ending, Geometry, OneKernel, convolve_and_end, for_one_kernel
 from uncrumple.kernels.dense import multiply_add_row, multiply_add_wide
 from uncrumple.kernels.pooling import max_pool
 from uncrumple.kernels.transforms import transformed
@@ -178,6 +178,10 @@ def _dense(layer: Any) -> Step:
     return step
 
 
+# Of batches that a step remembers.
+_MOST_SHAPES = 64
+
+
 def _to(bias: torch.Tensor | None, kind: torch.dtype) -> torch.Tensor | None:
     return None if bias is None else bias.to(kind)
 
@@ -198,6 +202,9 @@ def _convolution(layer: Any, window: tuple[int, int] | None = None) -> Step:
         "channels_last": layer._channels_last,
     }
 
+    # By the shapes of batch and kernel: how one native kernel does it all.
+    found: dict[Any, OneKernel | None] = {}
+
     def step(x: torch.Tensor) -> torch.Tensor:
         x = x if x.dtype is kind else x.to(kind)
         kernel, bias = weights["kernel"], weights.get("bias")
@@ -205,7 +212,12 @@ def _convolution(layer: Any, window: tuple[int, int] | None = None) -> Step:
             kernel, bias = kernel.to(kind), None if bias is None else bias.to(kind)
         known = takes_ending(x, kernel, bias)
         if simple and known:
+            alone = found.get((x.shape, kernel.shape))
+            if alone is not None:
+                return alone.run(x.contiguous(), kernel, bias)
             image, weight = x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1)
+            if len(found) < _MOST_SHAPES:
+                found[x.shape, kernel.shape] = for_one_kernel(image, weight, geometry, ending)
             return convolve_and_end(image, weight, bias, geometry, ending).permute(0, 2, 3, 1)
         if window is None:
             out = convolve(x, kernel, bias, **settings, relu=relu)
