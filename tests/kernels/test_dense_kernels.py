@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from uncrumple.kernels import dense
-from uncrumple.kernels.dense import multiply_add, multiply_add_each, multiply_add_plain
+from uncrumple.kernels.dense import joined, multiply_add, multiply_add_each, multiply_add_plain
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +85,15 @@ def test_several_products_of_one_tensor(shape, kind):
         rough = {"rtol": 3e-2, "atol": 3e-2} if kind is torch.bfloat16 else {}
         for one, other in zip(*found, strict=True):
             torch.testing.assert_close(one, other, **rough)
+
+
+def test_gradients_side_by_side_are_joined_without_a_copy():
+    whole = torch.randn(2, 5, 12)
+    parts = whole.split([6, 2, 4], -1)
+    assert joined(parts).data_ptr() == whole.data_ptr() and torch.equal(joined(parts), whole.view(10, 12))
+    apart = [one.clone() for one in parts]
+    turned = torch.randn(5, 2, 12).transpose(0, 1)
+    for some, wanted in ((apart, whole), (parts[::-1], whole[..., [*range(8, 12), 6, 7, *range(6)]])):
+        assert torch.equal(joined(some), wanted.reshape(10, 12))
+    assert torch.equal(joined(turned.split([6, 6], -1)), turned.reshape(10, 12))
+    assert torch.equal(joined(parts[:2]), whole[..., :8].reshape(10, 8))

@@ -10,6 +10,7 @@ computed by matrix products or in float32.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -96,9 +97,10 @@ def _dense_features(one: torch.Tensor) -> torch.Tensor:
     return one if one.stride(3) == 1 or one.shape[3] == 1 else one.contiguous()
 
 
-def _strides(*tensors: torch.Tensor) -> Any:
-    """Return how far apart samples, heads and steps lie in each, as the kernels take it."""
-    return (ctypes.c_int64 * (3 * len(tensors)))(*[size for one in tensors for size in one.stride()[:3]])
+def _strides(*tensors: torch.Tensor, steps: Sequence[int] = ()) -> Any:
+    """Return how far apart samples, heads and steps lie in each, and more such numbers, as the kernels take it."""
+    sizes = [*(size for one in tensors for size in one.stride()[:3]), *steps]
+    return (ctypes.c_int64 * len(sizes))(*sizes)
 
 
 class _Heads(torch.autograd.Function):
@@ -124,9 +126,14 @@ class _Heads(torch.autograd.Function):
         if torch.is_grad_enabled():
             return (*_by_twin((query, key, value), None, scale, causal, d_output), None, None)
         d = _dense_features(d_output)
-        d_query = query.new_empty(samples, queries, heads, width)
-        d_key, d_value = key.new_empty(samples, keys, heads, width), key.new_empty(samples, keys, heads, width_out)
-        strides = _strides(query, key, value, d)
+        if queries == keys and width == width_out:
+            # Side by side: where the three come from one product, they go back into one.
+            d_query, d_key, d_value = query.new_empty(samples, queries, 3, heads, width).unbind(2)
+        else:
+            d_query = query.new_empty(samples, queries, heads, width)
+            d_key, d_value = key.new_empty(samples, keys, heads, width), key.new_empty(samples, keys, heads, width_out)
+        steps = [one.stride(1) for one in (d_query, d_key, d_value)]
+        strides = _strides(query, key, value, d, steps=steps)
         given = strides, query, key, value, d, sums
         native.call("attention_backward", *ctx.settings, *given, d_query, d_key, d_value)
         return d_query.transpose(1, 2), d_key.transpose(1, 2), d_value.transpose(1, 2), None, None

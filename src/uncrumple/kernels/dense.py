@@ -115,7 +115,9 @@ def multiply_add_each(
         >>> multiply_add_each(torch.ones(1, 2), [torch.eye(2), torch.ones(2, 1)], None)
         [tensor([[1., 1.]]), tensor([[2.]])]
     """
-    if x.device.type == "cpu" and (x.dtype is torch.bfloat16 or x.numel() >= _WORTH_IT):
+    if native.takes(x, *kernels, *(biases or [])) and not _seen() and x.numel() >= _WORTH_IT:
+        return list(_SideBySide.apply(x, len(kernels), *kernels, *(biases or [])))
+    if x.device.type == "cpu" and x.dtype is torch.bfloat16:
         # Several small products, there and back, take longer than copying the kernels side by side.
         bias = None if biases is None else torch.cat(list(biases))
         outputs = multiply_add_plain(x, torch.cat(list(kernels), 1), bias)
@@ -155,6 +157,46 @@ class _Rectified(torch.autograd.Function):
             rows.t() @ d if wanted[1] else None,
             sums.sum(0).to(bias.dtype) if wanted[2] else None,
         )
+
+
+class _SideBySide(torch.autograd.Function):
+    """Products of one tensor with several kernels, as one product there and one back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, count: int, *weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows, kernel = x.reshape(-1, x.shape[-1]), torch.cat(weights[:count], 1)
+        ctx.save_for_backward(x, *weights)
+        ctx.count, ctx.whole, ctx.widths = count, kernel, [one.shape[1] for one in weights[:count]]
+        out = torch.mm(rows, kernel)
+        if len(weights) > count:
+            native.call("add_bias", *out.shape, False, torch.cat(weights[count:]), out)
+        return out.view(*x.shape[:-1], kernel.shape[1]).split(ctx.widths, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *d_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, *weights = ctx.saved_tensors
+        wanted, rows = ctx.needs_input_grad, x.reshape(-1, x.shape[-1])
+        if torch.is_grad_enabled():  # to be differentiated again: nothing that autograd does not see
+            d, kernel = torch.cat(d_outputs, -1).flatten(0, -2), torch.cat(weights[: ctx.count], 1)
+        else:
+            d, kernel = joined(d_outputs), ctx.whole
+        d_kernels = (rows.t() @ d).split(ctx.widths, 1) if any(wanted[2:]) else [None] * ctx.count
+        d_biases = d.sum(0).split(ctx.widths) if len(weights) > ctx.count else ()
+        return ((d @ kernel.t()).view(x.shape) if wanted[0] else None, None, *d_kernels, *d_biases)
+
+
+def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return (..., width) tensors side by side, as one matrix; without a copy where they lie so in memory."""
+    first, width = parts[0], sum(one.shape[-1] for one in parts)
+    strides, place, joined = [1], first.data_ptr(), True
+    for size in reversed((*first.shape[1:-1], width)):  # those of the whole
+        strides.insert(0, strides[0] * size)
+    for one in parts:
+        joined = joined and one.stride() == tuple(strides) and one.data_ptr() == place
+        place += one.shape[-1] * one.element_size()
+    if joined:
+        return first.as_strided((first.numel() // first.shape[-1], width), (width, 1))
+    return torch.cat(list(parts), -1).view(-1, width)
 
 
 def _by_twin(inputs: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 5  # that of `uncrumple_version` in kernels.cpp
+VERSION = 6  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 

@@ -863,7 +863,7 @@ int chosen_set = best_set();
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 5; }
+EXPORT int uncrumple_version() { return 6; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -2908,7 +2908,8 @@ int attention(int threads, Heads of, const Number* query, const Number* key, con
     return memory;
 }
 
-// d_query, d_key (batch, steps, heads, width) and d_value (batch, steps, heads, width_out) are filled.
+// d_query, d_key (batch, steps, heads, width) and d_value (batch, steps, heads, width_out) are filled; the last three
+// strides are the distances from step to step in them.
 template <typename Number>
 int attention_backward(int threads, Heads of, const Number* query, const Number* key, const Number* value,
                        const Number* d_out, const float* sums, Number* d_query, Number* d_key, Number* d_value) {
@@ -2928,8 +2929,7 @@ int attention_backward(int threads, Heads of, const Number* query, const Number*
         float *d = found + SIDE_BY_SIDE * wide, *q_turned = d + SIDE_BY_SIDE * wide_out;
         float* d_turned = q_turned + SIDE_BY_SIDE * of.width;
         for (Size job = first; job < last; job++) {
-            Size sample = job / of.heads, head = job % of.heads, step = of.heads * of.width;
-            Size step_out = of.heads * of.width_out;
+            Size sample = job / of.heads, head = job % of.heads;
             const Size* s = of.strides;
             spread(of.keys, of.width, wide, key + sample * s[3] + head * s[4], s[5], 1.0f, k);
             spread(of.keys, of.width_out, wide_out, value + sample * s[6] + head * s[7], s[8], 1.0f, v);
@@ -2957,13 +2957,13 @@ int attention_backward(int threads, Heads of, const Number* query, const Number*
                 }
                 product<true>(rows, wide, of.keys, slopes, across, k, wide, found, wide, false);
                 gather(rows, of.width, wide, found, nullptr, of.scale,
-                       d_query + (sample * of.queries + begin) * step + head * of.width, step);
+                       d_query + (sample * of.queries + begin) * s[12] + head * of.width, s[12]);
                 product<false>(of.keys, wide_out, rows, weights, across, d, wide_out, dv, wide_out, begin > 0);
                 product<false>(of.keys, wide, rows, slopes, across, q, wide, dk, wide, begin > 0);
             }
-            gather(of.keys, of.width, wide, dk, nullptr, 1.0f, d_key + sample * of.keys * step + head * of.width, step);
+            gather(of.keys, of.width, wide, dk, nullptr, 1.0f, d_key + sample * of.keys * s[13] + head * of.width, s[13]);
             gather(of.keys, of.width_out, wide_out, dv, nullptr, 1.0f,
-                   d_value + sample * of.keys * step_out + head * of.width_out, step_out);
+                   d_value + sample * of.keys * s[14] + head * of.width_out, s[14]);
         }
     });
     return memory;
