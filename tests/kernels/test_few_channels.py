@@ -101,6 +101,16 @@ def test_the_same_bits_whatever_the_number_of_samples_at_once():
     assert torch.equal(whole[1:], few_channels.convolve(x[1:], weight, bias, geometry, True))
 
 
+def test_a_bias_that_is_every_second_number_of_something():
+    x, weight, bias, geometry = drawn(CASES[0], torch.float32)
+    apart = torch.stack([bias, bias + 7], 1)[:, 0]
+    for ending in (Ending(True), Ending(True, (2, 2))):
+        wanted = convolve_and_end(x, weight, bias, geometry, ending)
+        assert torch.equal(wanted, convolve_and_end(x, weight, apart, geometry, ending))
+    wanted = few_channels.convolve(x, weight, bias, geometry, True)
+    assert torch.equal(wanted, few_channels.convolve(x, weight, apart, geometry, True))
+
+
 def test_not_a_number_stays_one():
     x = torch.full((1, 4, 4, 1), float("nan")).permute(0, 3, 1, 2)
     out = few_channels.convolve(x, torch.ones(8, 1, 3, 3), None, Geometry((1, 1), (0, 0), (1, 1), 1), True)

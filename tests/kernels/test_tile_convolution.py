@@ -126,6 +126,20 @@ def test_memory_laid_out_in_other_ways():
     )
 
 
+def test_a_bias_that_is_every_second_number_of_something():
+    x, weight, bias, geometry = drawn(CASES[0])
+    apart = torch.stack([bias, bias + 7], 1)[:, 0]
+    for ending in (Ending(True), Ending(True, (2, 2))):
+        wanted, kept = tile_convolution.convolve(x, weight, bias, geometry, ending, learn=True)
+        assert torch.equal(wanted, tile_convolution.convolve(x, weight, apart, geometry, ending)[0])
+        assert torch.equal(wanted, convolve_and_end(x, weight, apart, geometry, ending))
+        d = torch.ones_like(wanted)
+        one, other = (
+            tile_convolution.gradients(x, weight, b, kept, d, geometry, ending, False)[2] for b in (bias, apart)
+        )
+        assert torch.equal(one, other)
+
+
 def test_what_is_left_to_torch():
     x, weight, _, geometry = drawn(CASES[0])
     assert not tile_convolution.takes(x.float(), weight.float(), geometry)

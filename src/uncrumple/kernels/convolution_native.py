@@ -62,7 +62,7 @@ def convolve_and_end(
     # Without a gradient nothing needs to be kept: not where the greatest stood, not what relu cut off.
     alone = for_one_kernel(x, weight, geometry, ending)
     if alone is not None:
-        return alone.run(x.permute(0, 2, 3, 1).contiguous(), weight.permute(2, 3, 1, 0), bias).permute(0, 3, 1, 2)
+        return alone.run(few_channels.images_last(x), weight.permute(2, 3, 1, 0), bias).permute(0, 3, 1, 2)
     if ending.window is not None:
         return _pooled(_by_torch(x, weight, bias, geometry, relu=False), ending, None)
     if _rectifies(x.dtype):
@@ -90,12 +90,12 @@ class OneKernel(NamedTuple):
     def run(self, images: torch.Tensor, taps: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Return the result for dense images (samples, height, width, channels) and a kernel as Keras has it."""
         out = images.new_empty(self.shape)
-        native.call(self.name, *self.given, images, taps.contiguous(), bias, out, None)
+        native.call(self.name, *self.given, images, taps.contiguous(), few_channels.dense(bias), out, None)
         return out
 
 
 def for_one_kernel(x: torch.Tensor, weight: torch.Tensor, geometry: Geometry, ending: Ending) -> OneKernel | None:
-    """Return how one kernel does a convolution with its ending; None where oneDNN is to do it, or the faster one."""
+    """Return how one kernel does a convolution with its ending; None where it is left to oneDNN."""
     drawn = ending.relu, ending.seed, ending.limit, ending.scale
     if tile_convolution.takes(x, weight, geometry):
         sizes, shape = tile_convolution.sizes_and_shape(x, weight, geometry, ending.window)

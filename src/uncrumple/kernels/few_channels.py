@@ -62,7 +62,7 @@ def _convolve(
     out = x.new_empty(shape)
     where = torch.empty(out.shape, dtype=torch.uint8) if learn else None
     half = x.dtype is torch.bfloat16
-    native.call("few_channels", sizes, half, *drawn, _images(x), _taps(weight), bias, out, where)
+    native.call("few_channels", sizes, half, *drawn, images_last(x), taps_first(weight), dense(bias), out, where)
     return out.permute(0, 3, 1, 2), where
 
 
@@ -80,8 +80,8 @@ def gradients(
     filters, channels, tall, wide = weight.shape
     sums = torch.zeros(torch.get_num_threads(), tall * wide * channels + 1, filters)
     half = x.dtype is torch.bfloat16
-    kept = None if y is None else _images(y)
-    native.call("few_channels_backward", sizes, half, _images(x), kept, _images(d), sums)
+    kept = None if y is None else images_last(y)
+    native.call("few_channels_backward", sizes, half, images_last(x), kept, images_last(d), sums)
     found = sums.sum(0) if len(sums) > 1 else sums[0]
     d_weight = found[:-1].view(tall, wide, channels, filters).permute(3, 2, 0, 1)
     return d_weight.to(weight.dtype), found[-1]
@@ -115,11 +115,16 @@ def _places(size: int, kernel: int, stride: int, pad: int) -> int:
     return (size + 2 * pad - kernel) // stride + 1
 
 
-def _images(x: torch.Tensor) -> torch.Tensor:
+def images_last(x: torch.Tensor) -> torch.Tensor:
     """Return (samples, channels, height, width) as (samples, height, width, channels), dense."""
     return x.permute(0, 2, 3, 1).contiguous()
 
 
-def _taps(weight: torch.Tensor) -> torch.Tensor:
+def dense(bias: torch.Tensor | None) -> torch.Tensor | None:
+    """Return a bias one number after the other."""
+    return None if bias is None else bias.contiguous()
+
+
+def taps_first(weight: torch.Tensor) -> torch.Tensor:
     """Return (filters, channels, height, width) as (height, width, channels, filters), dense."""
     return weight.permute(2, 3, 1, 0).contiguous()

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from uncrumple.kernels import native
+from uncrumple.kernels.few_channels import dense, images_last, taps_first
 
 # Numbers in a plane of an image or of its result, up to which all that is worked on fits into a core's cache.
 _MOST = 65536
@@ -54,7 +55,7 @@ def convolve(
     out = x.new_empty(shape)
     where = torch.empty(out.shape, dtype=torch.uint8) if learn and ending.window else None
     drawn = ending.relu, ending.seed, ending.limit, ending.scale
-    native.call("tile_convolution", sizes, *drawn, _images(x), _taps(weight), bias, out, where)
+    native.call("tile_convolution", sizes, *drawn, images_last(x), taps_first(weight), dense(bias), out, where)
     images = out.permute(0, 3, 1, 2)
     return images, where if ending.window else images
 
@@ -76,12 +77,12 @@ def gradients(
         d: The gradient of the result.
     """
     sizes, _ = sizes_and_shape(x, weight, geometry, ending.window)
-    images, taps = _images(x), _taps(weight)
+    images, taps = images_last(x), taps_first(weight)
     d_x = torch.empty_like(images) if of_images else None
     d_taps, d_bias = torch.empty_like(taps), None if bias is None else torch.empty_like(bias)
     if ending.window is None:
-        kept = _images(kept) if ending.relu and kept is not None else None
-    given = images, taps, kept, _images(d)
+        kept = images_last(kept) if ending.relu and kept is not None else None
+    given = images, taps, kept, images_last(d)
     native.call("tile_convolution_backward", sizes, ending.scale, *given, d_x, d_taps, d_bias)
     return None if d_x is None else d_x.permute(0, 3, 1, 2), d_taps.permute(3, 2, 0, 1), d_bias
 
@@ -101,13 +102,3 @@ def _sizes(images: torch.Size, kernels: torch.Size, geometry: Any, window: Any) 
     rows, columns = (height + 2 * above - tall + 1) // down, (width + 2 * before - wide + 1) // across
     sizes = samples, height, width, channels, tall, wide, above, before, filters, *(window or (0, 0))
     return _Sizes(*sizes), (samples, rows, columns, filters)
-
-
-def _images(x: torch.Tensor) -> torch.Tensor:
-    """Return (samples, channels, height, width) as (samples, height, width, channels), dense."""
-    return x.permute(0, 2, 3, 1).contiguous()
-
-
-def _taps(weight: torch.Tensor) -> torch.Tensor:
-    """Return (filters, channels, height, width) as (height, width, channels, filters), dense."""
-    return weight.permute(2, 3, 1, 0).contiguous()

@@ -212,12 +212,13 @@ def _convolution(layer: Any, window: tuple[int, int] | None = None) -> Step:
             kernel, bias = kernel.to(kind), None if bias is None else bias.to(kind)
         known = takes_ending(x, kernel, bias)
         if simple and known:
-            alone = found.get((x.shape, kernel.shape))
+            shapes = x.shape, kernel.shape
+            alone = found.get(shapes)
             if alone is not None:
                 return alone.run(x.contiguous(), kernel, bias)
             image, weight = x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1)
-            if len(found) < _MOST_SHAPES:
-                found[x.shape, kernel.shape] = for_one_kernel(image, weight, geometry, ending)
+            if shapes not in found and len(found) < _MOST_SHAPES:
+                found[shapes] = for_one_kernel(image, weight, geometry, ending)
             return convolve_and_end(image, weight, bias, geometry, ending).permute(0, 2, 3, 1)
         if window is None:
             out = convolve(x, kernel, bias, **settings, relu=relu)
