@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz        random models, files, preprocessing and functions in Keras and here: MODELS=500 SEED=1"
 	@echo "make benchmark   speed beside plain PyTorch, in one interleaved run"
 	@echo "make bench       speed beside torch, torch.compile, Keras on each backend, and JAX (25 minutes)"
+	@echo "make bench-instructions  what the native kernels execute, counted by callgrind (1 minute; part of make test)"
 	@echo "make matrix      what the data checks find and how often they cry wolf: docs/data-checks.md (10 minutes)"
 	@echo "make bench-quick the same for four networks (5 minutes)"
 
