@@ -13,7 +13,7 @@ import torch
 from uncrumple.core.errors import explain, unknown_name
 from uncrumple.data import folders
 from uncrumple.data.elements import padded, stacked
-from uncrumple.data.images import COLOR_MODES, BadImage, is_turned, loaded, opened, warn_of_turned
+from uncrumple.data.images import COLOR_MODES, BadImage, is_turned, loaded, opened, pixels, warn_of_turned
 from uncrumple.data.resizing import checked_interpolation, cropped, resized, resized_with_margin
 from uncrumple.ops.tensors import channels_last
 
@@ -55,12 +55,11 @@ class ImageReader:
             if not self.said_turned and is_turned(image):
                 self.said_turned = True
                 warn_of_turned(path)
-            pixels = np.asarray(loaded(image, path, self.mode))
-        pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
+            found = pixels(loaded(image, path, self.mode))
         if self.pad:
-            made = resized_with_margin(pixels, self.size, self.interpolation)
+            made = resized_with_margin(found, self.size, self.interpolation)
         else:
-            made = resized(cropped(pixels, self.size) if self.crop else pixels, self.size, self.interpolation)
+            made = resized(cropped(found, self.size) if self.crop else found, self.size, self.interpolation)
         made = made if self.last else made.transpose(2, 0, 1)
         return torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))
 

@@ -7,6 +7,7 @@ file. Pillow is imported when the first image is.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import pathlib
@@ -88,6 +89,60 @@ def loaded(image: Any, name: str, mode: str) -> Any:
         return image.convert(mode)
     except Exception as error:
         raise BadImage(_broken(name, error)) from None
+
+
+class _ArrowArray(ctypes.Structure):
+    """Memory as the Arrow C data interface describes it: https://arrow.apache.org/docs/format/CDataInterface.html."""
+
+
+_ArrowArray._fields_ = [
+    ("length", ctypes.c_int64),
+    ("null_count", ctypes.c_int64),
+    ("offset", ctypes.c_int64),
+    ("n_buffers", ctypes.c_int64),
+    ("n_children", ctypes.c_int64),
+    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowArray))),
+    ("dictionary", ctypes.c_void_p),
+    ("release", ctypes.c_void_p),
+    ("private_data", ctypes.c_void_p),
+]
+_capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+class _InPlace:
+    """Shows NumPy the pixels of a Pillow image where they are, and keeps them there as long as it is needed."""
+
+    def __init__(self, image: Any) -> None:
+        _, self._capsule = image.__arrow_c_array__()
+        array = _ArrowArray.from_address(_capsule_pointer(self._capsule, b"arrow_array"))
+        bytes_each = 1
+        if array.n_children:  # a list of four bytes for each pixel, whether the mode has three colours or four
+            bytes_each, array = 4, array.children[0].contents
+        where = array.buffers[1]
+        if not where or array.offset or array.length != image.width * image.height * bytes_each:
+            raise ValueError("the pixels lie in another way")
+        self.__array_interface__ = {
+            "data": (where, True),
+            "shape": (image.height, image.width, len(image.getbands())),
+            "strides": (image.width * bytes_each, bytes_each, 1),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+
+def pixels(image: Any) -> np.ndarray:
+    """Return the pixels of a decoded Pillow image of mode L, RGB or RGBA: uint8, (height, width, channels).
+
+    They are not to be written to: where Pillow shows them, they are its own, without a copy.
+    """
+    try:
+        return np.asarray(_InPlace(image))
+    except (AttributeError, ValueError):  # an older Pillow; or a picture so large that it is in several pieces
+        found = np.asarray(image)
+        return found if found.ndim == 3 else found[:, :, None]
 
 
 def is_turned(image: Any) -> bool:

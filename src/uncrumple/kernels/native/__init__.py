@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
-VERSION = 6  # that of `uncrumple_version` in kernels.cpp
+VERSION = 7  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
 
+_PLAIN = torch.Tensor.__torch_dispatch__
 _Pointer, _Size, _Whole = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 # A letter per argument: i a C int, n a size, d a double, p a pointer.
 _FUNCTIONS = {
@@ -57,6 +58,7 @@ _FUNCTIONS = {
     "layer_normalize_backward": "innippppppp",
     "attention": "innnnnndiipppppp",
     "attention_backward": "innnnnndiippppppppp",
+    "resize": "ippppppp",
     "greatest_step": "innniipp",
     "greatest_step_backward": "innnnnnnnniippppppppp",
 }
@@ -166,7 +168,9 @@ def takes(*tensors: torch.Tensor | None, half: bool = False) -> bool:
         return False
     there = [one for one in tensors if one is not None]
     kind = torch.bfloat16 if half and there and there[0].dtype is torch.bfloat16 else torch.float32
-    for one in there:  # noqa: SIM110 - a generator would take longer
+    for one in there:
         if one.dtype is not kind or not one.is_cpu or one.layout is not torch.strided:
+            return False
+        if one.__class__.__torch_dispatch__ is not _PLAIN:  # it may have no memory of its own, or not what it shows
             return False
     return True

@@ -863,7 +863,7 @@ int chosen_set = best_set();
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 6; }
+EXPORT int uncrumple_version() { return 7; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -1011,6 +1011,12 @@ EXPORT int uncrumple_wide_product(int threads, Size rows, Size inner, Size colum
 EXPORT int uncrumple_few_rows(int threads, Size rows, Size inner, Size columns, int relu, const float* x,
                               const float* kernel, const float* bias, float* out) {
     DISPATCH(few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out))
+}
+
+// In one thread: several pictures are made at once.
+EXPORT int uncrumple_resize(int, const Size* sizes, const uint8_t* picture, const int64_t* row_places,
+                            const float* row_part, const int64_t* column_places, const float* column_part, float* to) {
+    DISPATCH(resize(sizes, picture, row_places, row_part, column_places, column_part, to))
 }
 
 // Every function returns 0, or 1 if there was no memory. d_bias has a row per thread, which comes as zeros and leaves
@@ -1947,6 +1953,7 @@ int relu_backward(int threads, Size rows, Size columns, const Number* y, const N
 
 #include "few_channels.h"
 #include "few_rows.h"
+#include "resize.h"
 
 // --- softmax and cross-entropy -----------------------------------------------------------------
 
