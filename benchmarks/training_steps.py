@@ -8,12 +8,13 @@ workload: the median step of each, and the median and quartiles of the ratio
 of neighbouring epochs (below 1: uncrumple is faster).
 
     python benchmarks/training_steps.py [--rounds 15] [--threads 2] [--only W1,W2] [--policy mixed_bfloat16]
-                                        [--clock cpu] [--json out.json]
+                                        [--clock cpu] [--processor AVX2] [--json out.json]
 
 Under `mixed_bfloat16` the PyTorch loop runs its forward pass within
 `torch.autocast("cpu", torch.bfloat16)`. `--clock cpu` counts the processor
 time of the process in place of the time on the wall: with one thread that is
-what a quiet machine would show.
+what a quiet machine would show. `--processor AVX512` (without AMX) or `AVX2` lets both
+sides use no more than such a processor has.
 
 `compare.py` measures every peer, each in a process and an environment of its own; this
 script is for a quick look.
@@ -23,8 +24,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +37,15 @@ from torch import nn
 from workloads import Workload, load, names, start_like_keras
 
 import uncrumple as uc
+from uncrumple.kernels import native
+
+# What oneDNN, MKL and torch read from the environment when they are loaded.
+PROCESSORS = {
+    "AVX512": {
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI", "MKL_ENABLE_INSTRUCTIONS": "AVX512", "ATEN_CPU_CAPABILITY": "avx512"
+    },
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+}  # fmt: skip
 
 
 class _Counter(uc.callbacks.Callback):
@@ -133,13 +145,20 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--policy", choices=("float32", "mixed_bfloat16"), default="float32")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--processor", choices=tuple(PROCESSORS), help="use no more than such a processor has")
     parser.add_argument("--json", default="")
     arguments = parser.parse_args()
+    if arguments.processor:
+        wanted = PROCESSORS[arguments.processor]
+        if any(os.environ.get(name) != value for name, value in wanted.items()):
+            os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
+        native.limit_instruction_set(arguments.processor)
     torch.set_num_threads(arguments.threads)
     print(
         f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.policy}, {arguments.clock} time, "
         f"n = {arguments.rounds} paired epochs; "
-        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+        f"{platform.machine()}, torch on {torch.backends.cpu.get_cpu_capability()}, "
+        f"native kernels on {native.instruction_set()}"
     )
     print(f"{'':4} {'network':44} {'uncrumple':>11} {'torch':>11} {'ratio':>7}  quartiles")
     results = []

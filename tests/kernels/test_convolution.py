@@ -85,3 +85,18 @@ def test_pad():
     out = pad(torch.ones(1, 2, 3, 1), [(1, 0), (0, 2)], value=-1.0)
     assert out.shape == (1, 3, 5, 1) and out[0, 0].eq(-1).all() and out[0, :, 3:].eq(-1).all()
     assert pad(torch.ones(1, 1, 2, 3), [(1, 0), (0, 2)], channels_last=False).shape == (1, 1, 3, 5)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_one_filter_learns_from_one_small_sample(rank, channels):
+    """Torch's function for small inputs stopped in the backward pass."""
+    generator = torch.Generator().manual_seed(channels)
+    x = torch.randn(1, *(4,) * rank, channels, generator=generator)
+    kernel = torch.randn(*(2,) * rank, channels, 1, generator=generator).requires_grad_()
+    out = convolve(x, kernel, strides=(1,) * rank, dilation=(1,) * rank)
+    (found,) = torch.autograd.grad(out.sum(), kernel)
+    # Each number of the kernel has seen all places but the first or the last of each axis.
+    for place in torch.cartesian_prod(*[torch.arange(2)] * rank).view(-1, rank).tolist():
+        seen = x[(0, *(slice(start, start + 3) for start in place))]
+        torch.testing.assert_close(found[(*place, slice(None), 0)], seen.reshape(-1, channels).sum(0))

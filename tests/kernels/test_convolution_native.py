@@ -121,8 +121,9 @@ def test_nothing_changes_without_gradients(instruction_set, size, kind):
 def test_relu_without_gradients_in_any_memory_and_without_onednns_own(monkeypatch):
     x, weight, bias = (one.detach() for one in leaves(2, 12, 13, 4, 6, groups=2))
     geometry = Geometry((1, 2), (1, 0), (2, 1), 2)
+    apart = torch.stack([bias, torch.full_like(bias, torch.nan)], 1)[:, 0]
     for given in (x, x.contiguous(), x[:, :, :, ::2]):
-        for shift in (bias, None):
+        for shift in (bias, apart, None):
             expected = convolve_and_end_plain(given, weight, shift, geometry, Ending(True))
             torch.testing.assert_close(convolve_and_end(given, weight, shift, geometry, Ending(True)), expected)
     monkeypatch.setattr(convolution_native, "_rectifies", lambda kind: False)

@@ -26,7 +26,6 @@ def copies(parameters):
     return [torch.nn.Parameter(one.detach().clone()) for one in parameters]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_everything_frozen_is_no_step():
     parameters = weights()
     optimizer = Adam()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from itertools import chain
+from operator import attrgetter
 
 import torch
 
@@ -11,7 +12,7 @@ from uncrumple.kernels import native
 from uncrumple.kernels.native.program import AdamSettings
 
 Tensors = list[torch.Tensor]
-_numel, _data_ptr = torch.Tensor.numel, torch.Tensor.data_ptr
+_numel, _data_ptr, _type = torch.Tensor.numel, torch.Tensor.data_ptr, attrgetter("dtype")
 
 
 def native_adam_rows(
@@ -60,7 +61,7 @@ def native_adam(
 
     Args:
         weights: At least one, all of one type on one device; moved in place, as are `means` and `squares`. What
-            belongs to a weight lies in memory as the weight does.
+            belongs to a weight lies in memory as the weight does, and is as large (`same_layout`).
         gradients: One per weight.
         means: Running means of the gradients.
         squares: Running means of their squares.
@@ -78,6 +79,8 @@ def native_adam(
     first = weights[0]
     if first.dtype is not torch.float32 or first.device.type != "cpu" or not native.available():
         return False
+    if len(set(map(_type, weights))) > 1:
+        return False  # one of them has become float64 since
     count = len(weights)
     sizes = (ctypes.c_int64 * count)(*map(_numel, weights))
     places = map(_data_ptr, chain.from_iterable(zip(weights, gradients, means, squares)))

@@ -10,6 +10,7 @@ computed by matrix products or in float32.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from uncrumple.kernels import native
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
 _LONGEST = 1024  # steps that the native kernels are for
 _SHORT = 512  # steps whose weights are kept by the products
@@ -45,20 +46,20 @@ def attend(
         >>> attend(ones, ones, torch.arange(2.0).reshape(1, 1, 2, 1), scale=0.5).flatten()
         tensor([0.5000, 0.5000])
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed() or not query.numel():
+    if torch.compiler.is_compiling() or watched() or not query.numel():
         return _torchs(query, key, value, mask, scale, causal)
     learns = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
     if not learns and query.dtype is torch.bfloat16:
         return _torchs(query, key, value, mask, scale, causal)
     if mask is None and _takes(query, key, value):
-        return _Heads.apply(query, key, value, scale, causal)
+        return _Heads.apply(*(_dense_features(one) for one in (query, key, value)), scale, causal)
     if not _is_slow(query, key, value):
         return _torchs(query, key, value, mask, scale, causal)
     queries, keys = query.shape[-2], key.shape[-2]
     if max(queries, keys) > _SHORT:
         return _torchs(query.float(), key.float(), value.float(), mask, scale, causal).to(query.dtype)
     if causal:
-        mask = torch.ones(queries, keys, dtype=torch.bool).tril()
+        mask = torch.ones(queries, keys, dtype=torch.bool, device="cpu").tril()
     return _Products.apply(query, key, value, mask, scale)
 
 
@@ -84,6 +85,8 @@ def _takes(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
         return False
     if not query.shape[:2] == key.shape[:2] == value.shape[:2] or max(query.shape[2], key.shape[2]) > _LONGEST:
         return False
+    if query.shape[3] != key.shape[3] or key.shape[2] != value.shape[2]:
+        return False  # torch says what is wrong
     return native.takes(query, key, value, half=True)
 
 
@@ -94,7 +97,7 @@ def _is_slow(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> boo
 
 
 def _dense_features(one: torch.Tensor) -> torch.Tensor:
-    return one if one.stride(3) == 1 or one.shape[3] == 1 else one.contiguous()
+    return one if one.stride(3) == 1 else one.contiguous()
 
 
 def _strides(*tensors: torch.Tensor, steps: Sequence[int] = ()) -> Any:
@@ -104,15 +107,16 @@ def _strides(*tensors: torch.Tensor, steps: Sequence[int] = ()) -> Any:
 
 
 class _Heads(torch.autograd.Function):
+    """Attention by the native kernels, of tensors whose features lie side by side."""
+
     @staticmethod
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, causal: bool
     ) -> torch.Tensor:
-        query, key, value = (_dense_features(one) for one in (query, key, value))
         samples, heads, queries, width = query.shape
         keys, width_out = value.shape[2:]
         out = query.new_empty(samples, queries, heads, width_out)
-        sums = torch.empty(samples, heads, 2, queries, dtype=torch.float32)
+        sums = torch.empty(samples, heads, 2, queries, dtype=torch.float32, device="cpu")
         ctx.settings = samples, heads, queries, keys, width, width_out, scale, causal, query.dtype is torch.bfloat16
         strides = _strides(query, key, value)
         native.call("attention", *ctx.settings, strides, query, key, value, out, sums)
@@ -123,8 +127,9 @@ class _Heads(torch.autograd.Function):
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, sums = ctx.saved_tensors
         samples, heads, queries, keys, width, width_out, scale, causal, _ = ctx.settings
-        if torch.is_grad_enabled():
-            return (*_by_twin((query, key, value), None, scale, causal, d_output), None, None)
+        if differentiated(d_output):
+            twin = functools.partial(attend_plain, mask=None, scale=scale, causal=causal)
+            return (*gradients_by_twin(twin, (query, key, value), [d_output]), None, None)
         d = _dense_features(d_output)
         if queries == keys and width == width_out:
             # Side by side: where the three come from one product, they go back into one.
@@ -156,20 +161,12 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, mask, q, k, v, weights = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return (*_by_twin((query, key, value), mask, ctx.scale, False, d_output), None, None)
+        if differentiated(d_output):
+            twin = functools.partial(attend_plain, mask=mask, scale=ctx.scale, causal=False)
+            return (*gradients_by_twin(twin, (query, key, value), [d_output]), None, None)
         d = d_output.reshape(-1, *d_output.shape[-2:])
         d_value = torch.bmm(weights.transpose(1, 2), d)
         d_weights = torch.bmm(d, v.transpose(1, 2))
         d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(ctx.scale)
         d_query, d_key = torch.bmm(d_scores, k), torch.bmm(d_scores.transpose(1, 2), q)
         return d_query.view(query.shape), d_key.view(key.shape), d_value.view(value.shape), None, None
-
-
-def _by_twin(inputs: Any, mask: Any, scale: float, causal: bool, d_output: Any) -> list[torch.Tensor | None]:
-    """Return gradients that can be differentiated again."""
-    query, key, value = inputs
-    out = attend_plain(query, key, value, mask, scale, causal)
-    given = [one for one in inputs if one.requires_grad]
-    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
-    return [next(found) if one.requires_grad else None for one in inputs]

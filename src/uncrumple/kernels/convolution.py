@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from uncrumple.kernels import native
 from uncrumple.kernels.convolution_native import Ending, Geometry, convolve_and_end
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import watched
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 _TRANSPOSED = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
@@ -117,7 +117,7 @@ def convolve(
             x = pad(x, pads, channels_last)
     if channels_last:
         x = x.permute(TO_FIRST[rank])
-    weight = kernel.permute(_KERNEL[rank])
+    weight = filters_first(kernel)
     if ending is not None or (relu and rank == 2 and channels_last and takes_ending(x, kernel, bias)):
         on_both = (both_sides, both_sides) if isinstance(both_sides, int) else tuple(both_sides)
         geometry = Geometry(tuple(strides), on_both, tuple(dilation), groups)  # type: ignore[arg-type]
@@ -128,10 +128,19 @@ def convolve(
     return out.permute(TO_LAST[rank]) if channels_last else out
 
 
+def filters_first(kernel: torch.Tensor) -> torch.Tensor:
+    """Return a kernel in torch's order: (channels out, channels in / groups, ...)."""
+    weight = kernel.permute(_KERNEL[kernel.dim() - 2])
+    # With a single filter torch's function for small inputs takes such a view for one with channels last, and stops
+    # in the backward pass.
+    return weight.contiguous() if weight.shape[0] == 1 else weight
+
+
 def takes_ending(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> bool:
     """Return whether an `Ending` can follow a convolution of images with channels last: the native kernels do it."""
-    seen = torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed()
-    return not seen and x.numel() > 0 and native.takes(x, kernel, bias, half=True)
+    if not native.takes(x, kernel, bias, half=True) or watched():
+        return False
+    return x.numel() > 0 and (bias is None or bias.shape == kernel.shape[-1:])
 
 
 def convolve_depthwise(

@@ -8,6 +8,7 @@ Where several steps are equally great they share, as in torch and Keras.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,8 @@ import torch
 from torch.nn import functional
 
 from uncrumple.kernels import native
-from uncrumple.kernels.convolution import _pads, pad
+from uncrumple.kernels.convolution import _pads, filters_first, pad
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin
 
 
 class Line(NamedTuple):
@@ -53,7 +55,7 @@ def convolve_to_greatest(
             both_sides = pads[0][0]
         else:
             x = pad(x, pads)
-    return Greatest.apply(x, kernel, bias, Line(strides[0], dilation[0], both_sides), relu)
+    return Greatest.apply(x.contiguous(), kernel, bias, Line(strides[0], dilation[0], both_sides), relu)
 
 
 def convolve_to_greatest_plain(
@@ -72,19 +74,18 @@ def convolve_to_greatest_plain(
 
 def _sums(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None, line: Line) -> torch.Tensor:
     # As an image of height 1, for which torch has a faster function.
-    image, weight = x.unsqueeze(1).permute(0, 3, 1, 2), kernel.permute(2, 1, 0).unsqueeze(2)
+    image, weight = x.unsqueeze(1).permute(0, 3, 1, 2), filters_first(kernel.unsqueeze(0))
     out = functional.conv2d(image, weight, bias, (1, line.stride), (0, line.padding), (1, line.hole))
     return out.squeeze(2).transpose(1, 2)
 
 
 class Greatest(torch.autograd.Function):
-    """The greatest step of a convolution along a line."""
+    """The greatest step of a convolution along a line; `x` must be dense."""
 
     @staticmethod
     def forward(
         ctx: Any, x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None, line: Line, relu: bool
     ) -> torch.Tensor:
-        x = x.contiguous()
         sums = _sums(x, kernel, bias, line).contiguous()
         samples, steps, channels = sums.shape
         out = sums.new_empty(samples, channels)
@@ -97,16 +98,17 @@ class Greatest(torch.autograd.Function):
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, kernel, bias, sums, out = ctx.saved_tensors
         line, relu = ctx.line, ctx.relu
-        if torch.is_grad_enabled():
-            return (*_by_twin((x, kernel, bias), line, relu, d_output), None, None)
+        if differentiated(d_output):
+            twin = functools.partial(convolve_to_greatest_plain, line=line, relu=relu)
+            return (*gradients_by_twin(twin, (x, kernel, bias), [d_output]), None, None)
         samples, steps, channels = sums.shape
         width, channels_in, _ = kernel.shape
         d_output = d_output.contiguous()
         weight = kernel.permute(2, 0, 1).contiguous()
-        d_weight = torch.zeros(weight.shape, dtype=torch.float32)
+        d_weight = torch.zeros(weight.shape, dtype=torch.float32, device="cpu")
         d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        places = torch.empty(samples, channels, 2, dtype=torch.int32)
-        room = torch.empty(torch.get_num_threads(), x.shape[1], channels_in, dtype=torch.float32)
+        places = torch.empty(samples, channels, 2, dtype=torch.int32, device="cpu")
+        room = torch.empty(torch.get_num_threads(), x.shape[1], channels_in, dtype=torch.float32, device="cpu")
         native.call(
             *("greatest_step_backward", samples, steps, channels, x.shape[1], channels_in, width, *line, relu),
             *(x.dtype is torch.bfloat16, sums, out, d_output, x, weight, d_x, d_weight, places, room),
@@ -115,12 +117,3 @@ class Greatest(torch.autograd.Function):
         if bias is not None:
             d_bias = (d_output.masked_fill(out <= 0, 0) if relu else d_output).sum(0)
         return d_x, d_weight.permute(1, 2, 0).to(kernel.dtype), d_bias, None, None
-
-
-def _by_twin(inputs: Any, line: Line, relu: bool, d_output: torch.Tensor) -> list[torch.Tensor | None]:
-    """Return gradients that can be differentiated again."""
-    x, kernel, bias = inputs
-    out = convolve_to_greatest_plain(x, kernel, bias, line, relu)
-    given = [one for one in inputs if one is not None and one.requires_grad]
-    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
-    return [next(found) if one is not None and one.requires_grad else None for one in inputs]

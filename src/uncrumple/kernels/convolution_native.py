@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from uncrumple.kernels import few_channels, native, tile_convolution
 from uncrumple.kernels.dropout import keep_plain
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin
 
 # Weights that stay in the cache of a core, along with what they are multiplied with.
 _FEW_WEIGHTS = 1 << 15
@@ -69,7 +70,7 @@ def convolve_and_end(
         weight = _laid_out(weight, x)
         strides, padding, dilation, groups = (_listed(one) for one in geometry)
         return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, padding, strides, dilation, groups, "relu", [None], ""
+            x, weight, few_channels.dense(bias), padding, strides, dilation, groups, "relu", [None], ""
         )
     return _by_torch(x, weight, bias, geometry, relu=True)
 
@@ -145,7 +146,9 @@ def _is_sooner_by_places(weight: torch.Tensor, x: torch.Tensor, ending: Ending) 
     """
     if not _is_worth_laying_out(weight, x):
         return True
-    return ending.window is not None and weight.numel() <= _FEW_WEIGHTS and native.instruction_set() == "AVX512"
+    return (
+        ending.window is not None and weight.numel() <= _FEW_WEIGHTS and native.instruction_set() in ("AVX512", "AMX")
+    )
 
 
 def _is_worth_laying_out(weight: torch.Tensor, x: torch.Tensor) -> bool:
@@ -170,7 +173,8 @@ def _listed(setting: Any) -> Any:
 @functools.cache
 def _rectifies(kind: torch.dtype) -> bool:
     """Return whether torch shows oneDNN's convolution with relu in it, for this type: it is tried out."""
-    x, weight = torch.ones(1, 1, 1, 2, dtype=kind), torch.tensor([[-1.0], [2.0]]).view(2, 1, 1, 1).to(kind)
+    x = torch.ones(1, 1, 1, 2, dtype=kind, device="cpu")
+    weight = torch.tensor([[-1.0], [2.0]], dtype=kind, device="cpu").view(2, 1, 1, 1)
     try:
         with torch.no_grad():
             out = torch.ops.mkldnn._convolution_pointwise(
@@ -213,7 +217,7 @@ class _Convolution(torch.autograd.Function):
             return sums
         samples, channels, height, width = sums.shape
         tall, wide = ending.window
-        where = torch.empty(samples, height // tall, width // wide, channels, dtype=torch.uint8)
+        where = torch.empty(samples, height // tall, width // wide, channels, dtype=torch.uint8, device="cpu")
         ctx.save_for_backward(x, weight, bias, where)
         return _pooled(sums, ending, where)
 
@@ -221,8 +225,9 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, bias, kept = ctx.saved_tensors
         geometry, ending = ctx.geometry, ctx.ending
-        if torch.is_grad_enabled():
-            return *_by_twin(ctx, x, weight, bias, d_output), None, None
+        if differentiated(d_output):
+            twin = functools.partial(convolve_and_end_plain, geometry=geometry, ending=ending)
+            return *gradients_by_twin(twin, (x, weight, bias), [d_output]), None, None
         if ctx.tiles:
             of_images = ctx.needs_input_grad[0]
             found = tile_convolution.gradients(x, weight, bias, kept, d_output, geometry, ending, of_images)
@@ -232,8 +237,8 @@ class _Convolution(torch.autograd.Function):
         few = ctx.few and not ctx.needs_input_grad[0]
         if few and ending.window is None:
             return _few_gradients(x, weight, bias, kept, d_output, geometry)
-        d_sums = torch.empty(ctx.shape, dtype=x.dtype, memory_format=torch.channels_last)
-        per_thread = torch.zeros(torch.get_num_threads(), channels)
+        d_sums = torch.empty(ctx.shape, dtype=x.dtype, device="cpu", memory_format=torch.channels_last)
+        per_thread = torch.zeros(torch.get_num_threads(), channels, device="cpu")
         half = x.dtype is torch.bfloat16
         if ending.window is None:
             kept = kept.contiguous(memory_format=torch.channels_last)
@@ -271,11 +276,3 @@ def _few_gradients(
 ) -> tuple[torch.Tensor | None, ...]:
     d_weight, d_bias = few_channels.gradients(x, weight, kept, d, geometry)
     return None, d_weight, None if bias is None else d_bias.to(bias.dtype), None, None
-
-
-def _by_twin(ctx: Any, x: Any, weight: Any, bias: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:
-    """Return gradients that can be differentiated again."""
-    out = convolve_and_end_plain(x, weight, bias, ctx.geometry, ctx.ending)
-    given = [one for one in (x, weight, bias) if one is not None and one.requires_grad]
-    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
-    return [next(found) if one is not None and one.requires_grad else None for one in (x, weight, bias)]

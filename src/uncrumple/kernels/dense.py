@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from uncrumple.kernels import native
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
 # Below this many results, what is called around the product takes longer than what is saved.
 _WORTH_IT = 32768
@@ -43,7 +43,7 @@ def multiply_add(
     # While a program is written down for any number of samples, the count is no number to compare with.
     if bias is None or not relu or type(count) is not int or count < _WORTH_IT:
         return multiply_add_plain(x, kernel, bias, relu)
-    if not native.takes(x, kernel, bias, half=True) or _seen():
+    if not native.takes(x, kernel, bias, half=True) or watched() or bias.shape != kernel.shape[1:]:
         return multiply_add_plain(x, kernel, bias, relu)
     return _Rectified.apply(x, kernel, bias)
 
@@ -67,7 +67,8 @@ def multiply_add_wide(
         tensor([[1.5000, 0.0000]], dtype=torch.bfloat16)
     """
     rows = x.reshape(-1, x.shape[-1]).contiguous()
-    if not native.takes(kernel, bias) or x.device.type != "cpu" or (len(rows) > _FEW_ROWS and not native.has_tiles()):
+    there = x.device.type == "cpu" and native.takes(kernel, bias) and _fits(x, kernel, bias)
+    if not there or (len(rows) > _FEW_ROWS and not native.has_tiles()):
         rounded = None if bias is None else bias.to(x.dtype)
         return multiply_add(x, kernel.to(x.dtype), rounded, relu)
     out = x.new_empty(len(rows), kernel.shape[1])
@@ -86,7 +87,7 @@ def multiply_add_row(
         tensor([[1.5000, 0.0000]])
     """
     one = x.numel() == x.shape[-1] and kernel.numel() >= _MANY_WEIGHTS
-    if not one or not native.takes(x, kernel, bias):
+    if not one or not native.takes(x, kernel, bias) or not _fits(x, kernel, bias):
         return multiply_add(x, kernel, bias, relu)
     out = x.new_empty(*x.shape[:-1], kernel.shape[1])
     start = None if bias is None else bias.contiguous()
@@ -115,7 +116,7 @@ def multiply_add_each(
         >>> multiply_add_each(torch.ones(1, 2), [torch.eye(2), torch.ones(2, 1)], None)
         [tensor([[1., 1.]]), tensor([[2.]])]
     """
-    if native.takes(x, *kernels, *(biases or [])) and not _seen() and x.numel() >= _WORTH_IT:
+    if native.takes(x, *kernels, *(biases or [])) and not watched() and x.numel() >= _WORTH_IT:
         return list(_SideBySide.apply(x, len(kernels), *kernels, *(biases or [])))
     if x.device.type == "cpu" and x.dtype is torch.bfloat16:
         # Several small products, there and back, take longer than copying the kernels side by side.
@@ -126,9 +127,9 @@ def multiply_add_each(
     return [multiply_add_plain(x, kernel, bias) for kernel, bias in zip(kernels, biases or nothing)]
 
 
-def _seen() -> bool:
-    """Return whether torch looks on and must find functions of its own."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed()
+def _fits(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    """Return whether the shapes go together without broadcasting; where they do not, torch says so."""
+    return x.shape[-1] == kernel.shape[0] and (bias is None or bias.shape == kernel.shape[1:])
 
 
 class _Rectified(torch.autograd.Function):
@@ -146,11 +147,11 @@ class _Rectified(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, kernel, bias, out = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return tuple(_by_twin((x, kernel, bias), d_output))
+        if differentiated(d_output):
+            return tuple(gradients_by_twin(_rectified_plain, (x, kernel, bias), [d_output]))
         rows, given = x.reshape(-1, x.shape[-1]), d_output.reshape(out.shape).contiguous()
         wanted, d = ctx.needs_input_grad, torch.empty_like(out)
-        sums = torch.zeros(torch.get_num_threads(), d.shape[1], dtype=torch.float32)
+        sums = torch.zeros(torch.get_num_threads(), d.shape[1], dtype=torch.float32, device="cpu")
         native.call("relu_backward", *d.shape, d.dtype is torch.bfloat16, out, given, d, sums)
         return (
             (d @ kernel.t()).view(x.shape) if wanted[0] else None,
@@ -176,8 +177,8 @@ class _SideBySide(torch.autograd.Function):
     def backward(ctx: Any, *d_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, *weights = ctx.saved_tensors
         wanted, rows = ctx.needs_input_grad, x.reshape(-1, x.shape[-1])
-        if torch.is_grad_enabled():  # to be differentiated again: nothing that autograd does not see
-            d, kernel = torch.cat(d_outputs, -1).flatten(0, -2), torch.cat(weights[: ctx.count], 1)
+        if differentiated(*d_outputs):  # to be differentiated again: nothing that autograd does not see
+            d, kernel = torch.cat(d_outputs, -1).reshape(len(rows), -1), torch.cat(weights[: ctx.count], 1)
         else:
             d, kernel = joined(d_outputs), ctx.whole
         d_kernels = (rows.t() @ d).split(ctx.widths, 1) if any(wanted[2:]) else [None] * ctx.count
@@ -199,10 +200,5 @@ def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.cat(list(parts), -1).view(-1, width)
 
 
-def _by_twin(inputs: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:
-    """Return gradients that can be differentiated again."""
-    x, kernel, bias = inputs
-    out = multiply_add_plain(x, kernel, bias, relu=True)
-    given = [one for one in inputs if one.requires_grad]
-    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
-    return [next(found) if one.requires_grad else None for one in inputs]
+def _rectified_plain(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    return multiply_add_plain(x, kernel, bias, relu=True)

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from uncrumple.kernels import native
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import differentiated, watched
 
 _LEVELS = 65536
 _LOWEST = torch.iinfo(torch.int64).min
@@ -52,13 +52,7 @@ def dropout(
         return x
     if x.device.type != "cpu" or rate >= 1:
         return dropout_plain(x, rate, noise_shape, generator)
-    if (
-        noise_shape is None
-        and native.takes(x, half=True)
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and not transformed()
-    ):
+    if noise_shape is None and native.takes(x, half=True) and not watched():
         return _Dropout.apply(x, draw_seed(generator), *limit_and_scale(rate))
     dropped = min(max(round(rate * _LEVELS), 1), _LEVELS - 1)
     shape = x.shape if noise_shape is None else torch.Size(noise_shape)
@@ -93,7 +87,7 @@ def keep_plain(count: int, seed: int, limit: int) -> torch.Tensor:
         >>> keep_plain(6, seed=1, limit=2**31)
         tensor([False,  True, False, False,  True,  True])
     """
-    place = torch.arange(count, dtype=torch.int64)
+    place = torch.arange(count, dtype=torch.int64, device="cpu")
     low, whole = (1 << 32) - 1, (1 << 64) - 1
     mixed = (seed + 0x9E3779B97F4A7C15) & whole
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & whole
@@ -114,6 +108,10 @@ class _Dropout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if not torch.is_grad_enabled() and differentiated(d_output):  # several gradients at once
+            seed, limit, scale = ctx.draw
+            kept = keep_plain(d_output.numel(), seed, limit).view(d_output.shape)
+            return d_output * kept * scale, None, None, None
         return _Dropout.apply(d_output, *ctx.draw), None, None, None
 
 

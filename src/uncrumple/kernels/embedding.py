@@ -7,6 +7,7 @@ what it is made of: the rows that were looked up, and where they stand.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from uncrumple.kernels import native
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import differentiated, watched
 
 
 class RowGradient:
@@ -34,8 +35,13 @@ class RowGradient:
         return _added_up(self.places, self.rows, table.shape[0])
 
 
-# {id of a table: its gradients of this backward pass} within `gradients_as_rows`.
-_collected: dict[int, list[RowGradient]] | None = None
+class _OfThread(threading.local):
+    """What a thread is at: {id of a table: its gradients of this backward pass} within `gradients_as_rows`."""
+
+    collected: dict[int, list[RowGradient]] | None = None
+
+
+_mine = _OfThread()
 
 
 @contextmanager
@@ -48,15 +54,16 @@ def gradients_as_rows(tables: dict[int, Any]) -> Iterator[None]:
     Args:
         tables: {id: `Variable`}.
     """
-    global _collected
     if not tables:
         yield
         return
-    before, _collected = _collected, {place: [] for place in tables}
+    before = _mine.collected
+    found: dict[int, list[RowGradient]] = {place: [] for place in tables}
+    _mine.collected = found
     try:
         yield
     finally:
-        found, _collected = _collected, before
+        _mine.collected = before
         for place, gradients in found.items():
             table = tables[place]
             if len(gradients) == 1 and table.grad is None:
@@ -88,15 +95,15 @@ class _LookUp(torch.autograd.Function):
             # From a recurrent layer: time lies before samples in memory.
             indices, d_output = indices.t(), d_output.transpose(0, 1)
         places, rows = indices.reshape(-1), d_output.reshape(-1, width)
-        if not torch.is_grad_enabled() and native.takes(rows):
+        if not differentiated(rows) and native.takes(rows):
             # The numbers were looked up in the forward pass, so they are those of rows.
             places, rows = places.contiguous(), rows.contiguous()
-            if _collected is not None and ctx.table in _collected:
-                _collected[ctx.table].append(RowGradient(places, rows))
+            collected = _mine.collected
+            if collected is not None and ctx.table in collected:
+                collected[ctx.table].append(RowGradient(places, rows))
                 return None, None
             return None, _added_up(places, rows, ctx.rows)
-        total = torch.zeros(ctx.rows, width, dtype=d_output.dtype, device=d_output.device)
-        return None, total.index_add_(0, places, rows)
+        return None, d_output.new_zeros(ctx.rows, width).index_add(0, places, rows)
 
 
 def embedding(indices: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -113,7 +120,7 @@ def embedding(indices: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         tensor([[2.],
                 [1.]])
     """
-    if table.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
+    if table.device.type != "cpu" or torch.compiler.is_compiling() or watched():
         return embedding_plain(indices, table)
     return _LookUp.apply(indices, table)
 

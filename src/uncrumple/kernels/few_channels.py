@@ -32,7 +32,7 @@ def takes(x: torch.Tensor, weight: torch.Tensor, geometry: Any, most: int = MOST
         most: How many numbers are few.
     """
     taps = weight.numel() // max(1, weight.shape[0])
-    simple = geometry.groups == 1 and geometry.dilation == (1, 1) and 0 < taps <= most
+    simple = geometry.groups == 1 and geometry.dilation == (1, 1) and 0 < taps <= most and x.shape[1] == weight.shape[1]
     return simple and native.takes(x, weight, half=True)
 
 
@@ -60,7 +60,7 @@ def _convolve(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     sizes, shape = sizes_and_shape(x, weight, geometry, window)
     out = x.new_empty(shape)
-    where = torch.empty(out.shape, dtype=torch.uint8) if learn else None
+    where = torch.empty(out.shape, dtype=torch.uint8, device="cpu") if learn else None
     half = x.dtype is torch.bfloat16
     native.call("few_channels", sizes, half, *drawn, images_last(x), taps_first(weight), dense(bias), out, where)
     return out.permute(0, 3, 1, 2), where
@@ -78,7 +78,7 @@ def gradients(
     """
     sizes, _ = sizes_and_shape(x, weight, geometry, None)
     filters, channels, tall, wide = weight.shape
-    sums = torch.zeros(torch.get_num_threads(), tall * wide * channels + 1, filters)
+    sums = torch.zeros(torch.get_num_threads(), tall * wide * channels + 1, filters, device="cpu")
     half = x.dtype is torch.bfloat16
     kept = None if y is None else images_last(y)
     native.call("few_channels_backward", sizes, half, images_last(x), kept, images_last(d), sums)

@@ -6,13 +6,14 @@ mean, variance and weights are float32.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch.nn import functional
 
 from uncrumple.kernels import native
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
 # Below this many numbers, what is called around the kernel takes longer than what is saved.
 _WORTH_IT = 16384
@@ -22,9 +23,10 @@ def takes_layer_normalization(
     x: torch.Tensor, shortcut: torch.Tensor | None, gamma: torch.Tensor | None, beta: torch.Tensor | None
 ) -> bool:
     """Return whether the native kernels can run `layer_normalize` on these."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
+    if not native.takes(x, shortcut, half=True) or watched() or x.numel() < _WORTH_IT or not native.takes(gamma, beta):
         return False
-    if x.numel() < _WORTH_IT or not native.takes(x, shortcut, half=True) or not native.takes(gamma, beta):
+    width = x.shape[-1:]
+    if (gamma is not None and gamma.shape != width) or (beta is not None and beta.shape != width):
         return False
     return shortcut is None or shortcut.shape == x.shape
 
@@ -44,7 +46,8 @@ def layer_normalize(
         epsilon: Added to the variance.
         shortcut: Of the shape and type of `x`, or None.
     """
-    return _LayerNormalization.apply(x, gamma, beta, epsilon, shortcut)
+    shortcut = None if shortcut is None else shortcut.contiguous()
+    return _LayerNormalization.apply(x.contiguous(), gamma, beta, epsilon, shortcut)
 
 
 def layer_normalize_plain(
@@ -66,6 +69,8 @@ def layer_normalize_plain(
 
 
 class _LayerNormalization(torch.autograd.Function):
+    """Of a dense `x` and a dense shortcut."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -75,11 +80,9 @@ class _LayerNormalization(torch.autograd.Function):
         epsilon: float,
         shortcut: torch.Tensor | None,
     ) -> torch.Tensor:
-        x = x.contiguous()
-        shortcut = None if shortcut is None else shortcut.contiguous()
         weights = [None if one is None else one.contiguous() for one in (gamma, beta)]
         out, width = torch.empty_like(x), x.shape[-1]
-        kept = torch.empty(x.numel() // width, 2, dtype=torch.float32)
+        kept = torch.empty(x.numel() // width, 2, dtype=torch.float32, device="cpu")
         half = x.dtype is torch.bfloat16
         native.call("layer_normalize", len(kept), width, epsilon, half, x, shortcut, *weights, out, kept)
         ctx.save_for_backward(x, gamma, beta, shortcut, kept)
@@ -90,11 +93,12 @@ class _LayerNormalization(torch.autograd.Function):
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, gamma, beta, shortcut, kept = ctx.saved_tensors
         wanted, width = ctx.needs_input_grad, x.shape[-1]
-        if torch.is_grad_enabled():
-            first, *weights, second = _by_twin(ctx.epsilon, (x, gamma, beta, shortcut), d_output)
+        if differentiated(d_output):
+            twin = functools.partial(_in_order, ctx.epsilon)
+            first, *weights, second = gradients_by_twin(twin, (x, gamma, beta, shortcut), [d_output])
             return first, *weights, None, second
         d_output, d_both = d_output.contiguous(), torch.empty_like(x)
-        sums = torch.zeros(torch.get_num_threads(), 2, width, dtype=torch.float32)
+        sums = torch.zeros(torch.get_num_threads(), 2, width, dtype=torch.float32, device="cpu")
         factors = None if gamma is None else gamma.contiguous()
         given = x.dtype is torch.bfloat16, x, shortcut, factors, d_output, kept
         native.call("layer_normalize_backward", len(kept), width, *given, d_both, sums)
@@ -108,10 +112,5 @@ class _LayerNormalization(torch.autograd.Function):
         )
 
 
-def _by_twin(epsilon: float, inputs: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:
-    """Return gradients that can be differentiated again."""
-    x, gamma, beta, shortcut = inputs
-    out = layer_normalize_plain(x, gamma, beta, epsilon, shortcut)
-    given = [one for one in inputs if one is not None and one.requires_grad]
-    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
-    return [next(found) if one is not None and one.requires_grad else None for one in inputs]
+def _in_order(epsilon: float, x: Any, gamma: Any, beta: Any, shortcut: Any) -> torch.Tensor:
+    return layer_normalize_plain(x, gamma, beta, epsilon, shortcut)

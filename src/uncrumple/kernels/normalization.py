@@ -8,13 +8,14 @@ be float32 or bfloat16; statistics and weights are float32.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
 
 from uncrumple.kernels import native
 from uncrumple.kernels.dropout import keep_plain
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
 
 class After(NamedTuple):
@@ -47,15 +48,13 @@ def takes_normalization(
     shortcut: torch.Tensor | None = None,
 ) -> bool:
     """Return whether the functions here can run: native kernels, at least two rows, and types that they know."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
+    if not native.takes(x, shortcut, half=True) or watched() or x.numel() <= x.shape[-1]:
         return False
-    if not native.takes(x, shortcut, half=True) or x.numel() <= x.shape[-1]:
+    mean, variance, channels = averages.mean, averages.variance, x.shape[-1:]
+    if (gamma is not None and gamma.shape != channels) or (beta is not None and beta.shape != channels):
         return False
-    return native.takes(gamma, beta, averages.mean, averages.variance) and _dense(averages)
-
-
-def _dense(averages: Averages) -> bool:
-    return averages.mean.is_contiguous() and averages.variance.is_contiguous()
+    dense = mean.shape == variance.shape == channels and mean.is_contiguous() and variance.is_contiguous()
+    return dense and native.takes(gamma, beta, mean, variance)
 
 
 def batch_normalize(
@@ -76,7 +75,7 @@ def batch_normalize(
         gamma, beta: (channels), or None.
         shortcut: Added before relu, of the shape and type of `x`; or None.
     """
-    return _BatchNormalization.apply(x, gamma, beta, shortcut, averages, epsilon, after)
+    return _BatchNormalization.apply(x.contiguous(), gamma, beta, shortcut, averages, epsilon, after)
 
 
 def normalize(
@@ -110,6 +109,8 @@ def batch_normalize_plain(
     """
     rows = x.reshape(-1, x.shape[-1])
     rows = rows.float() if x.dtype is torch.bfloat16 else rows
+    # (Where the weights lie apart in memory, torch gets the gradient of the inputs wrong.)
+    gamma = None if gamma is None else gamma.contiguous()
     out = torch.batch_norm(rows, gamma, beta, None, None, True, 0.0, epsilon, False).view(x.shape)
     if shortcut is not None:
         out = out + shortcut
@@ -122,7 +123,7 @@ def batch_normalize_plain(
 
 def _room(rows: int, channels: int) -> torch.Tensor:
     """Return memory for the kernels to work in; few channels are looked at several rows at a time."""
-    return torch.empty(rows, channels if channels >= 128 else 16 * channels, dtype=torch.float32)
+    return torch.empty(rows, channels if channels >= 128 else 16 * channels, dtype=torch.float32, device="cpu")
 
 
 def _linear(
@@ -151,6 +152,8 @@ def _run(
 
 
 class _BatchNormalization(torch.autograd.Function):
+    """Of a dense `x`."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -162,9 +165,9 @@ class _BatchNormalization(torch.autograd.Function):
         epsilon: float,
         after: After,
     ) -> torch.Tensor:
-        x, channels = x.contiguous(), x.shape[-1]
+        channels = x.shape[-1]
         rows = x.numel() // channels
-        mean, deviation = torch.empty(2, channels, dtype=torch.float32)
+        mean, deviation = torch.empty(2, channels, dtype=torch.float32, device="cpu")
         room = _room(2 * torch.get_num_threads() + 2, channels)
         half = x.dtype is torch.bfloat16
         native.call(
@@ -184,15 +187,16 @@ class _BatchNormalization(torch.autograd.Function):
     def backward(ctx: Any, d_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, gamma, beta, shortcut, mean, deviation, factor, offset, out = ctx.saved_tensors
         after, channels = ctx.after, x.shape[-1]
-        if torch.is_grad_enabled():
-            return (*_by_twin(ctx, (x, gamma, beta, shortcut), d_output), None, None, None)
+        if differentiated(d_output):
+            twin = functools.partial(_in_order, ctx.epsilon, after)
+            return (*gradients_by_twin(twin, (x, gamma, beta, shortcut), [d_output]), None, None, None)
         d_output = d_output.contiguous()
         wanted = ctx.needs_input_grad
         d_x = torch.empty_like(x) if wanted[0] else None
         d_shortcut = None
         if wanted[3]:
             d_shortcut = torch.empty_like(x) if out is not None else d_output
-        d_gamma, d_beta = torch.empty(2, channels, dtype=torch.float32)
+        d_gamma, d_beta = torch.empty(2, channels, dtype=torch.float32, device="cpu")
         room = _room(2 * torch.get_num_threads() + 8, channels)
         native.call(
             *("normalize_backward", x.numel() // channels, channels, *after, x.dtype is torch.bfloat16, x, mean),
@@ -207,10 +211,5 @@ def _looks(shortcut: torch.Tensor | None, after: After) -> bool:
     return shortcut is not None and (after.relu or after.limit > 0)
 
 
-def _by_twin(ctx: Any, inputs: Any, d_output: torch.Tensor) -> list[torch.Tensor | None]:
-    """Return gradients that can be differentiated again."""
-    x, gamma, beta, shortcut = inputs
-    out = batch_normalize_plain(x, gamma, beta, ctx.epsilon, shortcut, ctx.after)
-    given = [one for one in inputs if one is not None and one.requires_grad]
-    found = iter(torch.autograd.grad(out, given, d_output, create_graph=True))
-    return [next(found) if one is not None and one.requires_grad else None for one in inputs]
+def _in_order(epsilon: float, after: After, x: Any, gamma: Any, beta: Any, shortcut: Any) -> torch.Tensor:
+    return batch_normalize_plain(x, gamma, beta, epsilon, shortcut, after)

@@ -58,7 +58,7 @@ def _torch_can(inputs: torch.Tensor, kernel: torch.Tensor) -> bool:
 @cache
 def _exact_on_cpu() -> bool:
     """Return whether this processor's product is there and exact: some saturate pairs of products at 16 bits."""
-    inputs = torch.full((4, 64), 127, dtype=torch.int8)
+    inputs = torch.full((4, 64), 127, dtype=torch.int8, device="cpu")
     inputs[1:3] = -127
     kernel = inputs.t().contiguous()
     try:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from uncrumple.kernels import native, recurrent_loops, recurrent_native, recurrent_onnx, recurrent_plain
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import recorded, transformed, watched
 
 Tensor = torch.Tensor
 
@@ -265,14 +265,21 @@ def _torch_only(x: Tensor) -> bool:
 
 
 def _native(x: Tensor, *others: Tensor | None) -> bool:
-    return native.takes(x, *others) and not _exported() and not _compiled(x)
+    return native.takes(x, *others) and not watched() and not torch.compiler.is_exporting() and _fits(*others)
+
+
+def _fits(*others: Tensor | None) -> bool:
+    """Return whether kernel, recurrent kernel and bias, the last three, have as many columns: torch says if not."""
+    kernel, recurrent_kernel, bias = others[-3:]
+    assert kernel is not None and recurrent_kernel is not None
+    return kernel.shape[1] == recurrent_kernel.shape[1] and (bias is None or bias.shape[-1] == kernel.shape[1])
 
 
 def _halves(x: Tensor, *others: Tensor | None) -> bool:
     """Return whether these are bfloat16 that the native kernels can run: by tiles, or else as float32."""
-    if x.dtype is not torch.bfloat16 or x.numel() == 0 or _exported() or _compiled(x):
+    if x.dtype is not torch.bfloat16 or not native.takes(x, *others, half=True):
         return False
-    return native.takes(x, *others, half=True)
+    return not watched() and not torch.compiler.is_exporting() and x.numel() > 0 and _fits(*others)
 
 
 def _tiles(x: Tensor, *others: Tensor | None) -> bool:
@@ -294,17 +301,20 @@ def _exported() -> bool:
 
 
 def _compiled(x: Tensor) -> bool:
-    """Return whether torch.compile or torch.func looks on, which cannot take oneDNN's functions or ours apart."""
+    """Return whether torch.compile, torch.func or autocast looks on: they cannot take oneDNN's functions or ours apart."""
     if transformed():
         return True
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.device.type != "cuda"
+    if torch.compiler.is_compiling():
+        return not torch.compiler.is_exporting() and x.device.type != "cuda"
+    return recorded() and x.device.type != "cuda"
 
 
 def _has_fused_lstm(x: Tensor) -> bool:
     if _torch_only(x):
         return True
-    has_onednn = x.device.type == "cpu" and torch.backends.mkldnn.is_available() and x.dtype is not torch.float64
-    return has_onednn and not _compiled(x)
+    if x.device.type != "cpu" or x.dtype is torch.float64 or _compiled(x):
+        return False
+    return torch.backends.mkldnn.is_available()
 
 
 def _torch_lstm(

@@ -14,12 +14,13 @@ Inside, time comes first. Outputs are returned with samples first.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from uncrumple.kernels import recurrent_plain
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin
 
 Gradient = torch.Tensor | None
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -49,20 +50,6 @@ def _input_gradient(d: torch.Tensor, kernel: torch.Tensor, time: int, batch: int
 
 def _parts(d_outputs: Gradient) -> Sequence[Any]:
     return () if d_outputs is None else d_outputs.unbind(1)
-
-
-def _by_twin(run: Callable[..., Any], inputs: Sequence[Any], d_outputs: Sequence[Gradient]) -> list[Gradient]:
-    """Return gradients that can be differentiated again, by running the plain twin."""
-    outputs = run(*inputs)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    pairs = [(out, d) for out, d in zip(outputs, d_outputs) if d is not None]
-    wanted = [one for one in inputs if one is not None and one.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [out for out, _ in pairs], wanted, [d for _, d in pairs], create_graph=True, allow_unused=True
-        )
-    )
-    return [next(found) if one is not None and one.requires_grad else None for one in inputs]
 
 
 class SimpleRNN(torch.autograd.Function):
@@ -99,11 +86,11 @@ class SimpleRNN(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: torch.Tensor) -> tuple[Gradient, ...]:
         x, h, kernel, recurrent_kernel, bias, rows, states = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if differentiated(d_outputs):
             activation = torch.relu if ctx.relu else torch.tanh
             inputs = (x, h, kernel, recurrent_kernel, bias)
             twin = functools.partial(recurrent_plain.simple_rnn_plain, activation=activation)
-            return (*_by_twin(twin, inputs, [d_outputs]), None)
+            return (*gradients_by_twin(twin, inputs, [d_outputs]), None)
         batch, time, units = d_outputs.shape
         back = recurrent_kernel.t().contiguous()
         d = states.new_empty(time, batch, units)
@@ -164,8 +151,8 @@ class GRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: torch.Tensor) -> tuple[Gradient, ...]:
         *inputs, rows, gates, inner, states = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return tuple(_by_twin(recurrent_plain.gru_plain, inputs, [d_outputs]))
+        if differentiated(d_outputs):
+            return tuple(gradients_by_twin(recurrent_plain.gru_plain, inputs, [d_outputs]))
         _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, width = gates.shape
         units = width // 3
@@ -246,8 +233,8 @@ class LSTM(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: Gradient, d_cells: Gradient) -> tuple[Gradient, ...]:
         *inputs, rows, gates, outputs, cells, squeezed = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return tuple(_by_twin(recurrent_plain.lstm_plain, inputs, [d_outputs, d_cells]))
+        if differentiated(d_outputs, d_cells):
+            return tuple(gradients_by_twin(recurrent_plain.lstm_plain, inputs, [d_outputs, d_cells]))
         _, _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, width = gates.shape
         units = width // 4

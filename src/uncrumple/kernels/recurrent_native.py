@@ -16,14 +16,15 @@ from typing import Any
 import torch
 
 from uncrumple.kernels import native, recurrent_plain
-from uncrumple.kernels.recurrent_loops import _by_time, _by_twin, _input_gradient, _linear
+from uncrumple.kernels.recurrent_loops import _by_time, _input_gradient, _linear
+from uncrumple.kernels.transforms import differentiated, gradients_by_twin
 
 Gradient = torch.Tensor | None
 
 
-def _start(first: torch.Tensor, time: int) -> torch.Tensor:
+def _start(first: torch.Tensor, time: int, batch: int, units: int) -> torch.Tensor:
     """Return room for the states before, between and after all time steps, the first filled in."""
-    states = first.new_empty(time + 1, *first.shape)
+    states = first.new_empty(time + 1, batch, units)
     states[0] = first
     return states
 
@@ -63,7 +64,7 @@ class SimpleRNN(torch.autograd.Function):
         batch, time, _ = x.shape
         units = recurrent_kernel.shape[0]
         rows = _by_time(x)
-        states = _start(h, time)
+        states = _start(h, time, batch, units)
         projected = states[1:].view(time * batch, units)
         if bias is None:
             torch.mm(rows, kernel, out=projected)
@@ -79,10 +80,10 @@ class SimpleRNN(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: Gradient, d_last: Gradient) -> tuple[Gradient, ...]:
         *inputs, rows, states = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if differentiated(d_outputs, d_last):
             activation = torch.relu if ctx.relu else torch.tanh
             twin = functools.partial(_with_last, recurrent_plain.simple_rnn_plain, activation=activation)
-            return (*_by_twin(twin, inputs, [d_outputs, d_last]), None)
+            return (*gradients_by_twin(twin, inputs, [d_outputs, d_last]), None)
         _, _, kernel, recurrent_kernel, bias = inputs
         batch, units = states.shape[1:]
         time = states.shape[0] - 1
@@ -121,7 +122,7 @@ class GRU(torch.autograd.Function):
         rows = _by_time(x)
         gates = _linear(None if bias is None else bias[0], rows, kernel).view(time, batch, 3 * units)
         recurrent_bias = None if bias is None else bias[1].contiguous()
-        states, inner = _start(h, time), gates.new_empty(time, batch, units)
+        states, inner = _start(h, time, batch, units), gates.new_empty(time, batch, units)
         recurrent = recurrent_kernel.contiguous()
         native.call("gru_forward", time, batch, units, recurrent, recurrent_bias, gates, inner, states)
         ctx.save_for_backward(x, h, kernel, recurrent_kernel, bias, rows, gates, inner, states)
@@ -131,9 +132,9 @@ class GRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: Gradient, d_last: Gradient) -> tuple[Gradient, ...]:
         *inputs, rows, gates, inner, states = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if differentiated(d_outputs, d_last):
             twin = functools.partial(_with_last, recurrent_plain.gru_plain)
-            return tuple(_by_twin(twin, inputs, [d_outputs, d_last]))
+            return tuple(gradients_by_twin(twin, inputs, [d_outputs, d_last]))
         _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, units = inner.shape
         recurrent = recurrent_kernel.contiguous()
@@ -176,7 +177,7 @@ class LSTM(torch.autograd.Function):
         units = recurrent_kernel.shape[0]
         rows = _by_time(x)
         gates = _linear(bias, rows, kernel).view(time, batch, 4 * units)  # becomes i, f, candidate, o
-        outputs, cells = _start(h, time), _start(c, time)
+        outputs, cells = _start(h, time, batch, units), _start(c, time, batch, units)
         recurrent = recurrent_kernel.contiguous()
         native.call("lstm_forward", time, batch, units, recurrent, gates, outputs, cells)
         ctx.save_for_backward(x, h, c, kernel, recurrent_kernel, bias, rows, gates, outputs, cells)
@@ -190,9 +191,9 @@ class LSTM(torch.autograd.Function):
         ctx: Any, d_outputs: Gradient, d_cells: Gradient, d_last: Gradient, d_last_cell: Gradient
     ) -> tuple[Gradient, ...]:
         *inputs, rows, gates, outputs, cells = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if differentiated(d_outputs, d_cells, d_last, d_last_cell):
             twin = functools.partial(_with_last, recurrent_plain.lstm_plain)
-            return tuple(_by_twin(twin, inputs, [d_outputs, d_cells, d_last, d_last_cell]))
+            return tuple(gradients_by_twin(twin, inputs, [d_outputs, d_cells, d_last, d_last_cell]))
         _, _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, width = gates.shape
         recurrent = recurrent_kernel.contiguous()
@@ -238,7 +239,7 @@ class HalfLSTM(torch.autograd.Function):
         units = recurrent_kernel.shape[0]
         rows = _by_time(x)
         gates = _linear(bias, rows, kernel).view(time, batch, 4 * units)  # becomes i, f, candidate, o
-        outputs, cells = _start(h, time), _start(c.float(), time)
+        outputs, cells = _start(h, time, batch, units), _start(c.float(), time, batch, units)
         recurrent = recurrent_kernel.contiguous()
         native.call("lstm_forward_half", time, batch, units, recurrent, gates, outputs, cells)
         ctx.save_for_backward(x, h, c, kernel, recurrent_kernel, bias, rows, gates, outputs, cells)
@@ -248,8 +249,8 @@ class HalfLSTM(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: Gradient, d_last: Gradient, d_last_cell: Gradient) -> tuple[Gradient, ...]:
         *inputs, rows, gates, outputs, cells = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return tuple(_by_twin(_outputs_and_last, inputs, [d_outputs, d_last, d_last_cell]))
+        if differentiated(d_outputs, d_last, d_last_cell):
+            return tuple(gradients_by_twin(_outputs_and_last, inputs, [d_outputs, d_last, d_last_cell]))
         _, _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, width = gates.shape
         recurrent = recurrent_kernel.contiguous()
@@ -289,7 +290,7 @@ class HalfGRU(torch.autograd.Function):
         rows = _by_time(x)
         gates = _linear(None if bias is None else bias[0], rows, kernel).view(time, batch, 3 * units)
         recurrent_bias = None if bias is None else bias[1].contiguous()
-        states, inner = _start(h, time), gates.new_empty(time, batch, units)
+        states, inner = _start(h, time, batch, units), gates.new_empty(time, batch, units)
         recurrent = recurrent_kernel.contiguous()
         native.call("gru_forward_half", time, batch, units, recurrent, recurrent_bias, gates, inner, states)
         ctx.save_for_backward(x, h, kernel, recurrent_kernel, bias, rows, gates, inner, states)
@@ -299,15 +300,15 @@ class HalfGRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: Gradient, d_last: Gradient) -> tuple[Gradient, ...]:
         *inputs, rows, gates, inner, states = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if differentiated(d_outputs, d_last):
             twin = functools.partial(_with_last, recurrent_plain.gru_plain)
-            return tuple(_by_twin(twin, inputs, [d_outputs, d_last]))
+            return tuple(gradients_by_twin(twin, inputs, [d_outputs, d_last]))
         _, _, kernel, recurrent_kernel, bias = inputs
         time, batch, units = inner.shape
         recurrent = recurrent_kernel.contiguous()
         d = states.new_empty(time, batch, 4 * units)
-        sums = torch.zeros(torch.get_num_threads(), 4 * units, dtype=torch.float32)
-        d_h = torch.zeros(batch, units, dtype=torch.float32) if d_last is None else d_last.float().contiguous()
+        sums = torch.zeros(torch.get_num_threads(), 4 * units, dtype=torch.float32, device="cpu")
+        d_h = states.new_zeros(batch, units, dtype=torch.float32) if d_last is None else d_last.float().contiguous()
         d_outputs, *strides = _steps(d_outputs)
         given = gates, inner, states, d_outputs, *strides
         native.call("gru_backward_half", time, batch, units, recurrent, *given, d, sums, d_h)

@@ -35,6 +35,8 @@ def takes(x: torch.Tensor, weight: torch.Tensor, geometry: Any) -> bool:
         return False
     if geometry.strides != (1, 1) or geometry.dilation != (1, 1) or geometry.groups != 1:
         return False
+    if x.shape[1] != weight.shape[1]:
+        return False
     (_, channels, height, width), (above, before) = x.shape, geometry.padding
     lines, line = height + 2 * above, width + 2 * before
     if lines < weight.shape[2] or line < weight.shape[3]:
@@ -53,7 +55,7 @@ def convolve(
     """
     sizes, shape = sizes_and_shape(x, weight, geometry, ending.window)
     out = x.new_empty(shape)
-    where = torch.empty(out.shape, dtype=torch.uint8) if learn and ending.window else None
+    where = torch.empty(out.shape, dtype=torch.uint8, device="cpu") if learn and ending.window else None
     drawn = ending.relu, ending.seed, ending.limit, ending.scale
     native.call("tile_convolution", sizes, *drawn, images_last(x), taps_first(weight), dense(bias), out, where)
     images = out.permute(0, 3, 1, 2)

@@ -155,8 +155,9 @@ class BatchNormalization(Layer):
         else:
             # Detached: the averages are weights like others to torch.func, but nothing learns them.
             held = (self.gamma, self.beta, self.moving_mean.detach(), self.moving_variance.detach())
-            held = tuple(part if part is None or part.dtype is x.dtype else part.to(x.dtype) for part in held)
-            x = torch.batch_norm(x, *held, False, 0.0, self.epsilon, torch.backends.cudnn.enabled)
+            gamma, beta, mean, variance = (one if one is None else one.to(x.dtype).contiguous() for one in held)
+            on_gpu = torch.backends.cudnn.enabled
+            x = torch.batch_norm(x, gamma, beta, mean, variance, False, 0.0, self.epsilon, on_gpu)
         if last:
             x = x.view(shape)
         elif self._channel_axis != 1:
@@ -194,9 +195,9 @@ class BatchNormalization(Layer):
 
     def _normalized_by_batch(self, x: torch.Tensor, mask: Any, last: bool, shape: Any) -> torch.Tensor:
         """Return `x`, with channels on axis 1, normalized by its own statistics, and move the averages."""
-        gamma, beta = self.gamma, self.beta
+        gamma, beta = _side_by_side(self.gamma), self.beta
         count = x.numel() // x.shape[1] if x.shape[1] else 0
-        if mask is None and not self.renorm and count > 1 and self.moving_mean.dtype is x.dtype:
+        if mask is None and not self.renorm and count > 1 and self._are_torchs(x.dtype):
             if symbolic.state.active:
                 return torch.batch_norm(x, gamma, beta, None, None, True, 0.0, self.epsilon, False)
             # Torch averages the variance with count - 1; Keras with count. What
@@ -221,6 +222,11 @@ class BatchNormalization(Layer):
         offset = -mean * factor if beta is None else beta - mean * factor
         over = (1, -1, *(1,) * (x.dim() - 2))
         return x * factor.view(over) + offset.view(over)
+
+    def _are_torchs(self, kind: torch.dtype) -> bool:
+        """Return whether torch's function can move the averages: they are of this type, their numbers side by side."""
+        mean, variance = self._average("moving_mean"), self._average("moving_variance")
+        return self.moving_mean.dtype is kind and mean.is_contiguous() and variance.is_contiguous()
 
     def _moments(self, x: torch.Tensor, mask: Any, last: bool, shape: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and variance of each channel over what is not masked."""
@@ -286,6 +292,11 @@ class BatchNormalization(Layer):
         names += ["beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"]
         names += ["renorm", "renorm_clipping", "renorm_momentum", "synchronized"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _side_by_side(weight: torch.Tensor | None) -> torch.Tensor | None:
+    """Return a weight whose numbers are neighbours in memory; otherwise torch gets the gradient of the inputs wrong."""
+    return None if weight is None else weight.contiguous()
 
 
 def _clipping(limits: Any) -> dict[str, float]:

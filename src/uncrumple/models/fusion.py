@@ -222,13 +222,12 @@ class Fused(Link):
         if type(value) is not torch.Tensor or value.dim() != 4 or getattr(value, "_keras_mask", None) is not None:
             return False
         kinds = {part._compute_in for part in self.parts}
-        if kinds != {convolution.kernel.dtype} and kinds != {convolution._cast_weights_to}:
+        kernel, bias = convolution.kernel, convolution.bias
+        if kinds != {kernel.dtype} and kinds != {convolution._cast_weights_to}:
             return False
-        if (
-            not takes_ending(value, value, None)
-            or value.dtype not in kinds
-            or convolution.kernel.device != value.device
-        ):
+        if bias is not None and (bias.dtype is not kernel.dtype or bias.shape != kernel.shape[-1:]):
+            return False
+        if not takes_ending(value, value, None) or value.dtype not in kinds or kernel.device != value.device:
             return False
         for size, needed, stride, window in zip(
             value.shape[1:3], convolution._needed, convolution.strides, pooling.pool_size

@@ -183,7 +183,11 @@ def _move_tables(weights: Tensors, gradients: Tensors, slots: list[Tensors], set
     for place, (weight, gradient) in enumerate(zip(weights, gradients)):
         if type(gradient) is not RowGradient:
             left.append(place)
-        elif same_layout([weight], *[[slot[place]] for slot in slots]) and weight.is_contiguous():
+        elif (
+            same_layout([weight], *[[slot[place]] for slot in slots])
+            and weight.is_contiguous()
+            and all(slot[place].shape == weight.shape and slot[place].dtype is weight.dtype for slot in slots)
+        ):
             native_adam_rows(weight, gradient.places, gradient.rows, slots[0][place], slots[1][place], *settings)
         else:
             gradients[place] = gradient.dense(weight)

@@ -250,6 +250,8 @@ class Optimizer(GivenGradients):
                     own_updates.first_update(self, weights, gradients, rate, slots)
                 else:
                     self.update_weights(weights, gradients, rate, slots)
+                # Fused kernels move weights behind autograd's back: a graph from before this step must not use them.
+                torch._C._increment_version(weights)  # (`torch.autograd.graph.increment_version`)
             if self._averages:
                 self._average_weights()
             for weight in self._constrained:

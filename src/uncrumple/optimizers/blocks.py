@@ -8,6 +8,7 @@ by piece, all operations on one before the next, it takes half the time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 import torch
 
@@ -16,7 +17,7 @@ Tensors = list[torch.Tensor]
 _PIECE = 32768
 
 
-_is_contiguous = torch.Tensor.is_contiguous
+_is_contiguous, _nbytes = torch.Tensor.is_contiguous, attrgetter("nbytes")
 
 
 def same_layout(*lists: Tensors) -> bool:
@@ -24,19 +25,24 @@ def same_layout(*lists: Tensors) -> bool:
 
     torch's fused kernels go through them as flat arrays and do not ask. A
     gradient that `backward()` made lies as its weight does; one that was given
-    by hand, such as a transposed one, may not.
+    by hand, such as a transposed one, may not; and a weight that was given
+    another shape or type has outgrown what was kept for it.
 
     Example:
         >>> square = torch.arange(4.0).reshape(2, 2)
         >>> same_layout([square], [square + 1]), same_layout([square], [square.T])
         (True, False)
     """
+    room = None
     for tensors in lists:
         if not all(map(_is_contiguous, tensors)):
             break
+        before, room = room, [*map(_nbytes, tensors)]
+        if before is not None and room != before:
+            return False
     else:
         return True
-    return all(len({tensor.stride() for tensor in tensors}) == 1 for tensors in zip(*lists))
+    return all(len({(one.stride(), one.shape, one.dtype) for one in tensors}) == 1 for tensors in zip(*lists))
 
 
 def blocks(*lists: Tensors) -> Iterator[tuple[Tensors, ...]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.graph import increment_version
 
 from uncrumple.callbacks.callback_list import CallbackList
 from uncrumple.core.errors import explain
@@ -61,12 +62,12 @@ def draws_like_torch() -> bool:
     state = state_of(generator.get_state())
     for count in (1, 5, 700):
         order, seed = _drawn(state, count)
-        if order != torch.randperm(count, generator=generator).tolist():
+        if order != torch.randperm(count, generator=generator, device="cpu").tolist():
             return False
-        if seed != int(torch.empty((), dtype=torch.int64).random_(generator=generator)):
+        if seed != int(torch.empty((), dtype=torch.int64, device="cpu").random_(generator=generator)):
             return False
     generator.set_state(torchs_state(state))
-    return _drawn(state, 99)[0] == torch.randperm(99, generator=generator).tolist()
+    return _drawn(state, 99)[0] == torch.randperm(99, generator=generator, device="cpu").tolist()
 
 
 def _drawn(state: np.ndarray, count: int) -> tuple[list[int], int]:
@@ -323,5 +324,6 @@ class Crew:
         """
         for network, done in zip(self.networks, self._done.tolist()):
             network.model.optimizer._iterations += done
+            increment_version(network.plan._weights)
         values = self._log[self._places, : self._epochs] / self._counts[:, None]
         return values, (self._done // self._steps).tolist()

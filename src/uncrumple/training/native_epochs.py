@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.graph import increment_version
 
 from uncrumple.core.errors import explain
 from uncrumple.data.batches import ArrayBatches, EndlessEpochs
@@ -126,7 +127,7 @@ class PlannedEpochs:
         plan, row, batches = self.plan, self.row, self.batches
         model, optimizer = plan.model, plan.model.optimizer
         steps: int = batches.steps  # type: ignore[assignment]
-        order = torch.randperm(batches.samples) if batches.shuffle else None
+        order = torch.randperm(batches.samples, device="cpu") if batches.shuffle else None
         row["order"] = 0 if order is None else order.data_ptr()
         seeds = self._seeds(steps)
         row["seeds"] = 0 if seeds is None else seeds.ctypes.data
@@ -153,6 +154,7 @@ class PlannedEpochs:
                 self._pace = max((time.perf_counter() - begin) / more, 1e-9)
                 done += more
         finally:
+            increment_version(plan._weights)
             optimizer._iterations += done
             for metric in plan._counters:
                 metric.count_in(min(done * batches.batch_size, batches.samples))
@@ -179,7 +181,7 @@ class PlannedEpochs:
         sources = [layer._source(self.batches._parts[0]) for layer in self._dropouts]
         for source in {id(source): source for source in sources}.values():
             mine = [place for place, other in enumerate(sources) if other is source]
-            drawn = torch.empty(steps * len(mine), dtype=torch.int64).random_(generator=source)
+            drawn = torch.empty(steps * len(mine), dtype=torch.int64, device="cpu").random_(generator=source)
             seeds[:, mine] = drawn.numpy().reshape(steps, len(mine))
         return seeds
 

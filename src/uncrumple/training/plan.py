@@ -14,10 +14,12 @@ frozen at any time.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd.graph import increment_version
 from torch.nn.modules import module as torch_module
 
 from uncrumple import activations, layers, losses, metrics, optimizers
@@ -65,6 +67,8 @@ def make_plan(model: Any) -> Plan | None:
     if (
         not native.takes(*weights)
         or not all(weight.is_contiguous() for weight in weights)
+        or not _fit_together(stages)
+        or _overlap(weights)
         or torch.is_autocast_enabled("cpu")
     ):
         return None
@@ -72,6 +76,22 @@ def make_plan(model: Any) -> Plan | None:
     if len(known) != len(weights) or any(id(weight) not in known for weight in weights):
         return None
     return Plan(model, stages, weights)
+
+
+def _fit_together(stages: list[Stage]) -> bool:
+    """Return whether weights have the shapes that they were built with: one that does not fit is torch's to refuse."""
+    widths = [stage.dense.units for stage in stages]
+    shapes = zip([stages[0].dense.kernel.shape[0], *widths], widths, strict=False)
+    return all(
+        stage.dense.kernel.shape == shape and (stage.dense.bias is None or stage.dense.bias.shape == shape[1:])
+        for stage, shape in zip(stages, shapes, strict=True)
+    )
+
+
+def _overlap(weights: list[Any]) -> bool:
+    """Return whether weights share memory: then it matters when each of them is moved."""
+    places = sorted((weight.data_ptr(), weight.data_ptr() + weight.nbytes) for weight in weights)
+    return any(end > begin for (_, end), (begin, _) in itertools.pairwise(places))
 
 
 def _is_own(model: Any) -> bool:
@@ -167,6 +187,7 @@ class Plan:
         self._owners = [(stage.dense._parameters, name) for stage in stages for name in ("kernel", "bias")]
         self._owners = [(owned, name) for owned, name in self._owners if owned.get(name) is not None]
         self._places = [weight.data_ptr() for weight in weights]
+        self._shapes = [weight.shape for weight in weights]
         self._gradients = [torch.empty_like(weight, requires_grad=False) for weight in weights]
         self._trained = [weight.requires_grad for weight in weights]
         chain = [model, *model._graph._chain]
@@ -209,6 +230,11 @@ class Plan:
             and not (optimizer.use_ema or optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor)
             and not optimizer._constrained
             and (not optimizer.weight_decay or optimizer._decay_is_fused)
+            and all(
+                slot.shape == weight.shape and slot.dtype is weight.dtype and slot.is_contiguous()
+                for weight in self._weights
+                for slot in optimizer.state[weight].values()
+            )
         )
 
     def holds(self) -> bool:
@@ -216,10 +242,13 @@ class Plan:
         model = self.model
         if any(self._hooks) or self._compiled != (model.optimizer, model._compile_loss, model._compile_metrics):
             return False
-        for (owned, name), weight, place, trained in zip(self._owners, self._weights, self._places, self._trained):
+        for (owned, name), weight, place, shape, trained in zip(
+            self._owners, self._weights, self._places, self._shapes, self._trained
+        ):
             if (
                 owned.get(name) is not weight
                 or weight.data_ptr() != place
+                or weight.shape != shape
                 or not weight.is_contiguous()
                 or weight.requires_grad is not trained
                 or weight._backward_hooks
@@ -266,6 +295,7 @@ class Plan:
             if trained and gradient_of(weight) is not gradient:
                 weight.grad = gradient
         if self._adam:
+            increment_version(self._weights)
             self.model.optimizer._iterations += 1
         else:
             self.model.optimizer.step()

@@ -48,7 +48,7 @@ class StepWriter:
         self.samples, self.stages = samples, stages
         self.made = native_program.Program()
         self.outputs: list[torch.Tensor] = []
-        self.d_outputs = [torch.empty(samples, stage.dense.units) for stage in stages]
+        self.d_outputs = [torch.empty(samples, stage.dense.units, device="cpu") for stage in stages]
         self.inputs: list[tuple[int, int]] = []
         self.dropouts: dict[int, list[int]] = {}
         self._given: list[Any] = []  # what each stage multiplies with its kernel; None stands for x
@@ -59,7 +59,7 @@ class StepWriter:
         features, units = stage.dense.kernel.shape
         given = self._input(index)
         self._given.append(given)
-        sums = torch.empty(self.samples, units)
+        sums = torch.empty(self.samples, units, device="cpu")
         sizes, memory = (self.samples, units, features), (given, stage.dense.kernel, sums)
         number = made.add(*self._multiplication(index, wide_b=True), sizes, memory)
         if given is None:
@@ -71,7 +71,7 @@ class StepWriter:
             made.add(native_program.ROUND, sizes=(self.samples, units), memory=(stage.dense.bias, sums))
             self.outputs.append(sums)
         else:
-            out = torch.empty(self.samples, units, dtype=torch.bfloat16)
+            out = torch.empty(self.samples, units, dtype=torch.bfloat16, device="cpu")
             memory = (stage.dense.bias, sums, out)
             number = made.add(native_program.ACTIVATE_HALF, memory=memory, **self._ending(index))
             self.outputs.append(out)
@@ -85,7 +85,7 @@ class StepWriter:
         before = self.outputs[-1]
         if before.dtype is torch.float32 or self.stages[index].half:
             return before
-        converted = torch.empty(before.shape)
+        converted = torch.empty(before.shape, device="cpu")
         self.made.add(native_program.WIDEN, sizes=(before.numel(),), memory=(before, converted))
         return converted
 
@@ -142,7 +142,7 @@ class StepWriter:
         d = d_output = self.d_outputs[index]
         d_bias = gradients.get(id(stage.dense.bias))
         if stage.half:
-            d = torch.empty(d_output.shape, dtype=torch.bfloat16)
+            d = torch.empty(d_output.shape, dtype=torch.bfloat16, device="cpu")
             memory: tuple[Any, ...] = (self.outputs[index], d_output, d, d_bias)
             number = made.add(native_program.ACTIVATE_BACKWARD_HALF, memory=memory, **self._ending(index))
         else:

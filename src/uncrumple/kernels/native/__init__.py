@@ -18,7 +18,7 @@ import torch
 
 VERSION = 7  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
-INSTRUCTION_SETS = ("plain", "AVX2", "AVX512")
+INSTRUCTION_SETS = ("plain", "AVX2", "AVX512", "AMX")  # AMX: AVX512, and tiles of bfloat16
 
 _PLAIN = torch.Tensor.__torch_dispatch__
 _Pointer, _Size, _Whole = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
@@ -123,7 +123,7 @@ def available() -> bool:
 
 
 def instruction_set() -> str | None:
-    """Return what the kernels use of this processor: "plain", "AVX2" or "AVX512"; None without kernels."""
+    """Return what the kernels use of this processor: one of `INSTRUCTION_SETS`; None without kernels."""
     library = _library()
     return None if library is None else INSTRUCTION_SETS[library.uncrumple_instruction_set()]
 
@@ -158,13 +158,13 @@ def call(name: str, *arguments: Any) -> None:
 
 
 def takes(*tensors: torch.Tensor | None, half: bool = False) -> bool:
-    """Return whether the kernels can work on these: dense, on the CPU, float32, and the library is there.
+    """Return whether the kernels can work on these: on the CPU, float32, not compiled, and the library is there.
 
     Args:
         tensors: What they are to work on; None stands for nothing.
         half: Whether bfloat16 will do, too, if all are bfloat16.
     """
-    if _library() is None:
+    if torch.compiler.is_compiling() or _library() is None:
         return False
     there = [one for one in tensors if one is not None]
     kind = torch.bfloat16 if half and there and there[0].dtype is torch.bfloat16 else torch.float32

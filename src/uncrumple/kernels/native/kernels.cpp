@@ -815,9 +815,27 @@ int gru_backward(int threads, Size time, Size batch, Size units, const Half* rec
 
 namespace {
 
+// 0: plain, 1: AVX2, 2: AVX512, 3: AVX512, and tiles of bfloat16 (AMX)
+int best_set() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+#ifdef HAS_TILES
+        if (tiles::allowed()) return 3;
+#endif
+        return 2;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+    return 0;
+}
+
+int chosen_set = best_set();
+
 int product_of_halves(int threads, const Operation& one) {
 #ifdef HAS_TILES
-    if (tiles::allowed()) {
+    if (chosen_set == 3) {
         const int64_t *size = one.sizes, flags = one.flags;
         tiles::Operand a = {one.memory[0], flags & TRANSPOSE_A ? size[0] : size[2], bool(flags & TRANSPOSE_A),
                             bool(flags & WIDE_A)};
@@ -833,27 +851,10 @@ int product_of_halves(int threads, const Operation& one) {
 
 }  // namespace
 
-namespace {
-
-// 0: plain, 1: AVX2, 2: AVX512
-int best_set() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
-    return 0;
-}
-
-int chosen_set = best_set();
-
-}  // namespace
-
 #if defined(__x86_64__)
 #define DISPATCH(call)              \
     switch (chosen_set) {           \
+        case 3:                     \
         case 2: return avx512::call; \
         case 1: return avx2::call;  \
         default: return plain::call; \
@@ -961,7 +962,7 @@ EXPORT int uncrumple_few_channels_backward(int threads, const Size* sizes, int h
 #ifdef HAS_TILES
     avx512::FewShape shape;
     std::memcpy(&shape, sizes, sizeof shape);
-    if (half && chosen_set == 2 && tiles::tiles_take(shape))
+    if (half && chosen_set == 3 && tiles::tiles_take(shape))
         return tiles::few_channels_backward(threads, shape, (const Half*)x, (const Half*)y, (const Half*)d, sums);
 #endif
     if (half) DISPATCH(few_channels_backward(threads, sizes, (const Half*)x, (const Half*)y, (const Half*)d, sums))
@@ -993,7 +994,7 @@ EXPORT int uncrumple_tile_convolution_backward(int threads, const Size* sizes, d
 EXPORT int uncrumple_wide_product(int threads, Size rows, Size inner, Size columns, int relu, const Half* x,
                                   const float* kernel, const float* bias, Half* out) {
 #ifdef HAS_TILES
-    if (rows >= 8 && chosen_set == 2 && tiles::allowed()) {
+    if (rows >= 8 && chosen_set == 3) {
         static thread_local Scratch scratch;
         float* sums = scratch.floats(rows * columns + 1);
         if (!sums) return NO_MEMORY;
@@ -1001,7 +1002,7 @@ EXPORT int uncrumple_wide_product(int threads, Size rows, Size inner, Size colum
         int failed = tiles::product(threads, rows, columns, inner, a, b, sums, nullptr, nullptr);
         return failed ? failed : avx512::end_rows(threads, rows, columns, relu, sums, bias, out);
     }
-    if (rows < 8 && columns % 32 == 0 && chosen_set == 2 && tiles::allowed())
+    if (rows < 8 && columns % 32 == 0 && chosen_set == 3)
         return tiles::few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out);
 #endif
     DISPATCH(few_rows(threads, rows, inner, columns, relu, x, kernel, bias, out))
@@ -1037,11 +1038,7 @@ EXPORT int uncrumple_lstm_backward(int threads, Size time, Size batch, Size unit
 
 // Whether the next two can be called; units must be a multiple of 32.
 EXPORT int uncrumple_has_tiles() {
-#ifdef HAS_TILES
-    return chosen_set == 2 && tiles::allowed();
-#else
-    return 0;
-#endif
+    return chosen_set == 3;
 }
 
 EXPORT int uncrumple_lstm_forward_half(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
@@ -2756,8 +2753,9 @@ template <bool TURNED>
 inline void product(Size rows, Size columns, Size inner, const float* a, Size a_line, const float* b, Size b_row,
                     float* c, Size c_row, bool add) {
     Size n = 0;
-    for (; n + 4 * LANES <= columns; n += 4 * LANES)
-        product_rows<TALL, 4, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
+    if (LANES == 16)  // fewer registers would not hold all sums and what they are made of
+        for (; n + 4 * LANES <= columns; n += 4 * LANES)
+            product_rows<TALL, 4, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
     for (; n + 2 * LANES <= columns; n += 2 * LANES)
         product_rows<2 * TALL, 2, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
     if (n < columns) product_rows<2 * TALL, 1, TURNED>(rows, inner, a, a_line, b + n, b_row, c + n, c_row, add);
@@ -2809,15 +2807,34 @@ inline void turn_square(const float* from, Size from_row, float* to, Size stride
         _mm512_storeu_ps(to + (n + 8) * stride, _mm512_shuffle_f32x4(u[n], u[n + 8], 0xdd));
     }
 }
+#elif LANES == 8
+// Exchanges rows and columns of 8 x 8 floats, written with `stride` floats from row to row.
+inline void turn_square(const float* from, Size from_row, float* to, Size stride) {
+    __m256 t[8], u[8];
+    for (int n = 0; n < 8; n++) t[n] = _mm256_loadu_ps(from + n * from_row);
+    for (int n = 0; n < 8; n += 2) {
+        u[n] = _mm256_unpacklo_ps(t[n], t[n + 1]);
+        u[n + 1] = _mm256_unpackhi_ps(t[n], t[n + 1]);
+    }
+    for (int n = 0; n < 8; n += 4)
+        for (int k = 0; k < 2; k++) {
+            t[n + 2 * k] = _mm256_shuffle_ps(u[n + k], u[n + k + 2], 0x44);
+            t[n + 2 * k + 1] = _mm256_shuffle_ps(u[n + k], u[n + k + 2], 0xee);
+        }
+    for (int n = 0; n < 4; n++) {
+        _mm256_storeu_ps(to + n * stride, _mm256_permute2f128_ps(t[n], t[n + 4], 0x20));
+        _mm256_storeu_ps(to + (n + 4) * stride, _mm256_permute2f128_ps(t[n], t[n + 4], 0x31));
+    }
+}
 #endif
 
 // Rows of `wide` floats become columns: to[n * to_wide + row], zeros for rows that are missing.
 inline void turn(Size rows, Size columns, Size wide, const float* from, float* to, Size to_wide) {
     Size done = 0;
-#if LANES == 16
-    if (columns % 16 == 0)
-        for (; done + 16 <= rows; done += 16)
-            for (Size n = 0; n < columns; n += 16)
+#if LANES == 16 || LANES == 8
+    if (columns % LANES == 0)
+        for (; done + LANES <= rows; done += LANES)
+            for (Size n = 0; n < columns; n += LANES)
                 turn_square(from + done * wide + n, wide, to + n * to_wide + done, to_wide);
 #endif
     for (Size n = 0; n < columns; n++) {
