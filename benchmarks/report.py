@@ -55,8 +55,7 @@ def _versions(versions: dict[str, dict[str, str]]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """One line per workload: all medians with quartiles, n, and the ratio to the best peer."""
-    peers = [peer for peer in rows[0]["peers"] if peer != "uncrumple"]
-    peers = ["uncrumple", *sorted({peer for row in rows for peer in row["peers"]} - {"uncrumple"}, key=peers.index)]
+    peers = list(dict.fromkeys(["uncrumple", *(peer for row in rows for peer in row["peers"])]))
     lines = [
         ["", *peers, "best peer", "ratio (quartiles)", "n", "by processor time"],
         ["---"] * (len(peers) + 5),

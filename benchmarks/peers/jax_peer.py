@@ -21,6 +21,7 @@ class JaxPeer:
     """Adam and cross-entropy by hand, as a practitioner would for speed."""
 
     def versions(self) -> dict[str, Any]:
+        jax.devices()  # fails here and now if there is no such device
         return {"versions": {"jax": jax.__version__}}
 
     def train(self, workload: Workload, policy: str, arrays: Arrays, batch: int, turns: Turns) -> None:

@@ -38,6 +38,11 @@ class KerasPeer:
             importlib.import_module("torch").set_num_threads(threads)
         self.device = os.environ.get("BENCHMARK_DEVICE", "cpu") if name == "uncrumple" else "cpu"
         self.keras: Any = importlib.import_module("keras" if self.backend else "uncrumple")
+        if self.device != "cpu":
+            from peers.torch_peer import choose_products
+
+            choose_products(self.device)
+            self._wait()
 
     def versions(self) -> dict[str, Any]:
         base = self.backend or "torch"
@@ -57,7 +62,14 @@ class KerasPeer:
         )
         return model
 
+    def _wait(self) -> None:
+        """Return when a GPU has done what it was given; the clock must not stop before."""
+        if self.device != "cpu":
+            importlib.import_module("torch").cuda.synchronize()
+
     def train(self, workload: Workload, policy: str, arrays: Arrays, batch: int, turns: Turns) -> None:
+        wait = self._wait
+
         class Conductor(self.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
             """Lets each epoch wait for its turn."""
 
@@ -66,6 +78,7 @@ class KerasPeer:
                     raise _Done
 
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                wait()
                 turns.end(lambda: float(logs["loss"]))
 
         model = self._model(workload, policy, **SETTINGS.get((self.name, workload.name), {}))

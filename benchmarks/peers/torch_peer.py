@@ -13,6 +13,13 @@ from torch import nn
 from workloads import Arrays, Workload, start_like_keras
 
 
+def choose_products(device: str) -> None:
+    """Let a GPU multiply float32 as float32, or all of it in TF32: torch's own choice differs between layers."""
+    if device == "cuda":
+        tf32 = os.environ.get("BENCHMARK_TF32") == "1"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+
+
 class TorchPeer:
     """Fused Adam; channels last where that is faster; autocast under mixed_bfloat16.
 
@@ -26,6 +33,8 @@ class TorchPeer:
     def __init__(self, compiled: bool) -> None:
         self.compiled, self.device = compiled, torch.device(os.environ.get("BENCHMARK_DEVICE", "cpu"))
         self.mode = "max-autotune" if self.device.type == "cuda" else None
+        choose_products(self.device.type)
+        torch.zeros(1, device=self.device)  # fails here and now if there is no such device
         self.threads = int(os.environ.get("BENCHMARK_THREADS", "0")) or torch.get_num_threads()
         torch.set_num_threads(self.threads)
 

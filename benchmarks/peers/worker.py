@@ -36,8 +36,14 @@ def peer_named(name: str) -> Any:
 def main() -> None:
     line = Line()
     name = sys.argv[1]
-    peer = peer_named(name)
-    line.write(peer=name, **peer.versions())
+    try:
+        peer = peer_named(name)
+        facts = peer.versions()
+    except Exception as problem:  # it is not installed, or does not reach the device
+        traceback.print_exc()
+        line.write(failed=f"{type(problem).__name__}: {problem}"[:500])
+        return
+    line.write(peer=name, **facts)
     while True:
         order = line.read()
         if order["do"] != "load":

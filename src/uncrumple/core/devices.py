@@ -60,3 +60,21 @@ def multiplies_bfloat16(where: torch.device | None = None) -> bool:
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return False
+
+
+def free_memory(where: torch.device) -> int | None:
+    """Return how many bytes a program can still put on a device; None where that is not known (all but NVIDIA's, AMD's).
+
+    What torch has taken and not used again counts as free.
+
+    Args:
+        where: The device.
+
+    Example:
+        >>> free_memory(torch.device("cpu")) is None
+        True
+    """
+    if where.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(where)
+    return free + torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where)

@@ -201,12 +201,11 @@ def set_dtype_policy(policy: str | DTypePolicy | None) -> None:
             `"float32"` where not; it says which, once.
     """
     global _global_policy
-    _global_policy = None if policy is None else get_policy(_fastest_policy() if policy == "auto" else policy)
+    _global_policy = None if policy is None else get_policy(_fastest_policy(default_device()) if policy == "auto" else policy)
 
 
 @functools.cache
-def _fastest_policy() -> str:
-    device = default_device()
+def _fastest_policy(device: torch.device) -> str:
     if multiplies_bfloat16(device):
         print_message(f"precision: mixed_bfloat16, which this {device.type.upper()} multiplies natively")
         return "mixed_bfloat16"

@@ -176,8 +176,12 @@ def add_note(error: BaseException, text: str) -> None:
 
 
 def is_of_the_machine(error: BaseException) -> bool:
-    """Return whether a device failed, rather than somebody's code."""
-    return any(word in str(error) for word in ("CUDA", "cuDNN", "CUBLAS", "NCCL", "MPS"))
+    """Return whether a device failed, rather than somebody's code.
+
+    Tensors on several devices are somebody's: torch says so with the name of the operation, `wrapper_CUDA_addmm`.
+    """
+    said = str(error)
+    return "same device" not in said and any(word in said for word in ("CUDA", "cuDNN", "CUBLAS", "NCCL", "MPS"))
 
 
 def in_words(error: BaseException) -> str:

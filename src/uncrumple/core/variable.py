@@ -81,6 +81,9 @@ class Variable(torch.nn.Parameter):
         if not isinstance(data, torch.Tensor):
             array = np.asarray(data)
             data = torch.from_numpy(array.astype(dtype_name(dtype)) if array.dtype == np.float64 else array.copy())
+            home = torch.get_default_device()
+            if home.type not in ("cpu", "meta"):  # on meta shapes are being found, and the numbers are wanted
+                data = data.to(home)
         data = data.detach()
         if dtype is not None:
             data = data.to(torch_dtype(dtype))

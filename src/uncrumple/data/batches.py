@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from uncrumple.core import tree
+from uncrumple.core.devices import free_memory
 from uncrumple.core.errors import explain, warn
 from uncrumple.core.settings import max_steps_per_epoch
 from uncrumple.core.text import is_text_list
@@ -29,7 +30,9 @@ Batch = tuple[Any, ...]
 # Rows are gathered for several small batches at once, up to this many bytes:
 # one large copy costs less than many small ones, and stays in the cache.
 _CHUNK_BYTES = 4 << 20
-# How many such chunks are read from a file while the last one is used.
+# How much of a device's free memory data may take; the network and its gradients need the rest.
+_SHARE = 0.5
+# How many chunks are read from a file while the last one is used.
 _CHUNKS_AHEAD = 2
 
 
@@ -100,12 +103,16 @@ class ArrayBatches:
         self._chunk = max(1, _CHUNK_BYTES // max(1, row_bytes * batch_size)) * batch_size
         # The common case, one array each, needs no walk through a structure.
         self._flat = all(part is None or isinstance(part, torch.Tensor) for part in self._parts)
+        # Where batches go, if the arrays stay where they are.
+        self._device: torch.device | None = None
 
     def first(self) -> Batch:
         """Return one batch without drawing from the epoch."""
         return self._pack([leaf[: self.batch_size] for leaf in self._leaves])
 
     def _pack(self, leaves: Iterable[Any]) -> Batch:
+        if self._device is not None:
+            leaves = [leaf.to(self._device, non_blocking=True) for leaf in leaves]
         given = iter(leaves)
         if self._flat:
             return tuple(None if part is None else next(given) for part in self._parts)
@@ -116,7 +123,8 @@ class ArrayBatches:
         """Yield the batches of one epoch."""
         order = None
         if self.shuffle:
-            order = torch.randperm(self.samples).to(self._leaves[0].device)
+            # Wherever the data lie, a seed gives the same order, and processes that share them agree on it.
+            order = torch.randperm(self.samples, device="cpu").to(self._leaves[0].device)
         for start in range(0, self.samples, self._chunk):
             stop = min(start + self._chunk, self.samples)
             if order is None:
@@ -131,8 +139,13 @@ class ArrayBatches:
                     yield self._pack(leaves)
 
     def to(self, device: torch.device) -> ArrayBatches:
-        """Move the arrays to a device, so that batches are drawn there."""
-        if not all(leaf.device == device for leaf in self._leaves):
+        """Move the arrays to a device, so that batches are drawn there; or, where it lacks room, batch after batch."""
+        self._device = None
+        away = [leaf for leaf in self._leaves if leaf.device != device]
+        room = free_memory(device) if away else None
+        if room is not None and sum(leaf.numel() * leaf.element_size() for leaf in away) > _SHARE * room:
+            self._device = device
+        elif away:
             moved = tree.map_structure(lambda leaf: None if leaf is None else leaf.to(device), self._parts)
             self.__init__(*moved, batch_size=self.batch_size, shuffle=self.shuffle)  # type: ignore[misc]
         return self
@@ -161,7 +174,6 @@ class DiskBatches(ArrayBatches):
     ) -> None:
         super().__init__(x, y, sample_weight, batch_size, shuffle)
         self._flat = all(part is None or isinstance(part, (torch.Tensor, DiskArray)) for part in self._parts)
-        self._device: torch.device | None = None
 
     def _rows(self, index: torch.Tensor | slice) -> list[torch.Tensor]:
         rows = []

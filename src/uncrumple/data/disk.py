@@ -122,7 +122,7 @@ class DiskArray:
             numbers = index.cpu().numpy() + self._start
         if self.block_rows is not None:
             return to_tensor(self._from_blocks(numbers), self.argument)
-        rows = torch.empty((len(numbers), *self.shape[1:]), dtype=self.dtype)
+        rows = torch.empty((len(numbers), *self.shape[1:]), dtype=self.dtype, device="cpu")
         # A piece at a time: while numbers change their type, only few are in memory twice.
         for piece, place in zip(
             rows.split(size := max(1, _BLOCK_BYTES // max(1, self.row_bytes))), range(0, len(rows), size)
@@ -168,17 +168,17 @@ def shuffled(samples: int, arrays: list[DiskArray]) -> torch.Tensor:
     """Return row numbers in random order, such that no block has to be read more than once or so."""
     sizes = [array.block_rows for array in arrays if array.block_rows is not None]
     if not sizes:
-        return torch.randperm(samples)
+        return torch.randperm(samples, device="cpu")
     size = max(sizes)
     row_bytes = sum(array.row_bytes for array in arrays if array.block_rows is not None)
     # Half of what is kept: the rows of one group, while those of the next are being read.
     group = max(1, _KEPT_BYTES // 2 // max(1, size * row_bytes))
-    blocks = torch.randperm(math.ceil(samples / size))
+    blocks = torch.randperm(math.ceil(samples / size), device="cpu")
     parts = []
     for some in blocks.split(group):
-        rows = (some[:, None] * size + torch.arange(size)).reshape(-1)
+        rows = (some[:, None] * size + torch.arange(size, device="cpu")).reshape(-1)
         rows = rows[rows < samples]
-        parts.append(rows[torch.randperm(len(rows))])
+        parts.append(rows[torch.randperm(len(rows), device="cpu")])
     return torch.cat(parts)
 
 

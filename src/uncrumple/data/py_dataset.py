@@ -150,7 +150,7 @@ def batches_of(dataset: PyDataset, shuffle: bool) -> Iterator[Any]:
     if count is None:
         numbers = itertools.count()
     else:
-        numbers = torch.randperm(count).tolist() if shuffle else range(count)
+        numbers = torch.randperm(count, device="cpu").tolist() if shuffle else range(count)
     workers, ahead = dataset.workers, max(dataset.workers, dataset.max_queue_size)
     if dataset.use_multiprocessing and workers > 0:
         return _from_processes(dataset, numbers, workers, ahead)

@@ -17,7 +17,7 @@ def initialize(
 
     Under `torchrun` no argument is needed. What is not given is read from `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
     `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`. Where all are joined already, nothing
-    is done. The processes talk through NCCL if there are GPUs, else through gloo.
+    is done. The processes talk through gloo, and about what lies on GPUs through NCCL; each takes a GPU of its own.
 
     Args:
         job_addresses: `"host:port"` of process 0; of a list with commas the first counts.
@@ -33,9 +33,10 @@ def initialize(
     number = given.get("KERAS_DISTRIBUTION_PROCESS_ID") if process_id is None else process_id
     if is_joined():
         return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if backend == "nccl":
-        torch.cuda.set_device(int(given.get("LOCAL_RANK", 0)))
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl"  # the order of samples is agreed upon in the memory of the computer
+        torch.cuda.set_device(int(given.get("LOCAL_RANK") or number or 0) % torch.cuda.device_count())
     if job_addresses is None and count is None and number is None and "RANK" in given:
         torch.distributed.init_process_group(backend)
         return

@@ -291,7 +291,8 @@ class Layer(OtherCalls):
             if self.autocast and tensor.is_floating_point():
                 tensor = tensor.to(self._compute_in)
             weight = next(self.parameters(), None)
-            return tensor if weight is None else tensor.to(weight.device)
+            home = self._home if weight is None else weight.device
+            return tensor if home is None else tensor.to(home)
         return leaf
 
     # --- building --------------------------------------------------------------------

@@ -119,7 +119,9 @@ class Embedding(Adaptable):
         """Return True wherever the input is not 0, if `mask_zero`."""
         if not self.mask_zero:
             return None
-        return torch.as_tensor(np.asarray(inputs) if isinstance(inputs, list) else inputs) != 0
+        if not isinstance(inputs, torch.Tensor):  # torch.as_tensor would take a tensor to the default device
+            inputs = torch.as_tensor(np.asarray(inputs))
+        return inputs != 0
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -43,7 +43,11 @@ def explained(layer: Any, error: Exception, args: Any) -> Exception | None:
         own_parts.add_note(error, _note(layer, error, args, building))
         return None
     kind = own_parts.TYPES[type(error)]
-    text = _about_a_signature(layer, str(error)) or _about_shapes(layer, error, args, building)
+    text = (
+        _about_a_signature(layer, str(error))
+        or _about_devices(layer, error, args)
+        or _about_shapes(layer, error, args, building)
+    )
     return kind(text).with_traceback(error.__traceback__)
 
 
@@ -74,6 +78,20 @@ def _about_shapes(layer: Any, error: Exception, args: Any, building: bool) -> st
         or layer.explain_input(shape_of(tree.flatten(args)[0]) if shapes else None)
     )
     return explain(f"{layer._label} {doing}{on if shapes else ''}: {what}.", expected, fix)
+
+
+def _about_devices(layer: Any, error: Exception, args: Any) -> str | None:
+    """Return what to say about an input that lies on another device than the weights."""
+    came = {str(leaf.device) for leaf in tree.flatten(args) if isinstance(leaf, torch.Tensor) and leaf.ndim}
+    own = {str(weight.device) for weight in layer._own_variables}
+    if not isinstance(error, RuntimeError) or not came or not own or came == own or "meta" in came | own:
+        return None
+    there = min(own)
+    return explain(
+        f"{layer._label} has weights on {_and(sorted(own))} and got an input on {_and(sorted(came))}.",
+        "Expected weights and input on one device.",
+        f'x.to("{there}") for a tensor of your own; model.to("{there}") if the layers of the model lie apart',
+    )
 
 
 def in_words(error: Exception) -> str:

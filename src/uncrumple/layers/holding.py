@@ -57,7 +57,7 @@ class PartHolder(torch.nn.Module):
             return
         super().__setattr__(name, value)
         if isinstance(value, torch.nn.Module):
-            self._freeze_with_me(value)
+            self._take_along(value)
             if not isinstance(value, PartHolder):
                 value.train(self.training)
 
@@ -101,7 +101,7 @@ class PartHolder(torch.nn.Module):
         elif isinstance(part, torch.nn.Module):
             if not any(part is known for known in self._modules.values()):
                 self._modules[_numbered({**self._modules, **self.__dict__}, name)] = part
-                self._freeze_with_me(part)
+                self._take_along(part)
                 if not isinstance(part, PartHolder):
                     part.train(self.training)
         elif isinstance(part, torch.nn.Parameter):
@@ -110,8 +110,11 @@ class PartHolder(torch.nn.Module):
             if isinstance(part, Variable) and not any(part is own for own in self._own_variables):
                 self._own_variables.append(part)
 
-    def _freeze_with_me(self, part: torch.nn.Module) -> None:
-        """Freeze a new part, if this layer is frozen."""
+    def _take_along(self, part: torch.nn.Module) -> None:
+        """Freeze a new part, if this layer is frozen; let one without weights make them where `.to()` has sent this."""
+        home = self.__dict__.get("_home")
+        if home is not None and isinstance(part, PartHolder) and next(part.parameters(), None) is None:
+            part.to(home)
         if not self.__dict__.get("_trainable", True):
             if isinstance(part, PartHolder):
                 part.trainable = False

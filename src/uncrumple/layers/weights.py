@@ -37,6 +37,8 @@ class WeightHolder(PartHolder):
     autocast: bool
     _losses: list[Any]
     _trainable: bool
+    # Where `.to()` has sent it; None if nobody has.
+    _home: torch.device | None = None
 
     # --- where it stands --------------------------------------------------------------
 
@@ -71,13 +73,26 @@ class WeightHolder(PartHolder):
         self._weights_as: torch.dtype | None = None
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """What torch calls for `.to()`, `.double()`, `.half()`: the layer computes in the type that its weights get."""
+        """What torch calls for `.to()`, `.double()`, `.half()`: the layer computes in the type that its weights get.
+
+        Weights that it does not have yet will be made on the device.
+        """
         super()._apply(fn, recurse)
-        before = self._own_policy.torch_variable_dtype
-        after = fn(torch.empty(0, dtype=before)).dtype
-        if after is not before:
-            self._set_policy(get_policy(after))
+        home = self._home if self._home != torch.device("meta") else None  # nothing comes back from there
+        before = torch.empty(0, dtype=self._own_policy.torch_variable_dtype, device=home)
+        after = fn(before)
+        if after.dtype is not before.dtype:
+            self._set_policy(get_policy(after.dtype))
+        if after.device != before.device or home is not self._home:
+            self.__dict__["_home"] = after.device
         return self
+
+    def _place(self) -> torch.device:
+        """Return where a new weight belongs: with those that are there, or where `.to()` has sent the layer."""
+        for weight in self._own_variables:
+            if weight.is_floating_point():
+                return weight.device
+        return self._home or torch.get_default_device()
 
     @property
     def dtype_policy(self) -> DTypePolicy:
@@ -174,7 +189,7 @@ class WeightHolder(PartHolder):
         where = f"the weight '{name or 'weight'}' of {self._label}"
         with symbolic.at_home(), torch.no_grad():
             value = own_values.first_value(initializers.get(initializer), shape, dtype_name(kind), where)
-            value = value.detach().to(torch.get_default_device(), kind).contiguous()
+            value = value.detach().to(self._place(), kind).contiguous()
             weight = Variable(value, trainable=trainable, name=name or "weight")
         if not self._trainable:
             weight.requires_grad_(False)

@@ -97,6 +97,8 @@ class Metric(NamesItsArguments):
         # A metric may make its variables when it sees its first batch, and must be able to change them later.
         with torch.inference_mode(False):
             variable = Variable(made, shape=shape, dtype=dtype or floatx(), trainable=False, name=name)
+            if self._variables:  # one that is made late belongs with the others
+                variable.data = variable.data.to(self._variables[0].device)
         variable.path = f"{self.name}/{variable.name}"
         variable.aggregation = aggregation  # type: ignore[attr-defined]
         self._variables.append(variable)

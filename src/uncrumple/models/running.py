@@ -239,7 +239,7 @@ def prepare(model: Any, training: Any, validation: Any = None, *, learn: bool, a
         learn: Whether weights will be moved.
         again: Whether to read the values of data whose shapes are known already: not for single batches.
     """
-    device = next((weight.device for weight in model.weights), torch.get_default_device())
+    device = next((weight.device for weight in model.weights), model._home or torch.get_default_device())
     training.to(device)
     checks.check_data(model, training, again=again)
     if validation is not None:

@@ -131,7 +131,7 @@ class Sequential(Model):
             self._stack = before
             raise
         self._register(layer)
-        self._freeze_with_me(layer)
+        self._take_along(layer)
         self._metrics_cache = None
         if rebuild:
             self._count()

@@ -312,7 +312,8 @@ def own_memory(output: Any, *inputs: Any) -> Any:
 
 def _joined(parts: Any) -> np.ndarray:
     parts = [part.float() if part.dtype is torch.bfloat16 else part for part in parts]
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy()
+    # Joined in the computer's memory: a GPU would need room for all of it twice.
+    return (parts[0].cpu() if len(parts) == 1 else torch.cat([part.cpu() for part in parts])).numpy()
 
 
 def _final(model: Any, logs: Any, work: SharedWork | None = None) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def maximal_input(
         source = torch.Generator().manual_seed(seed)
         device = device_of(model)
         part = _part(model, layer, torch.zeros(2, *size, device=device))
-        noise = (torch.rand(_NOISES, *size, generator=source) * (high - low) + low).to(device)
+        noise = (torch.rand(_NOISES, *size, generator=source, device="cpu") * (high - low) + low).to(device)
         with torch.no_grad():
             answers = _answers(model, part, noise)
         wrong = next(
@@ -227,7 +227,7 @@ def maximal_input(
         found = []
         for one in units:
             given = answers[:, one]
-            begin = 0.5 + 0.02 * torch.randn(1, *size, generator=source).to(device)
+            begin = 0.5 + 0.02 * torch.randn(1, *size, generator=source, device="cpu").to(device)
             best, most = begin, -float("inf")
             # From grey a unit may be silent, and then nothing says where to climb: from the best noise it may be not.
             for started in (begin, (noise[int(given.argmax())][None] - low) / (high - low)):
@@ -293,7 +293,7 @@ def _climb(
     with torch.enable_grad():
         for step in range(1, steps + 1):
             x = x.detach().requires_grad_(True)
-            shift = torch.randint(-1, 2, (len(axes),), generator=source).tolist()
+            shift = torch.randint(-1, 2, (len(axes),), generator=source, device="cpu").tolist()
             seen = torch.roll(x, shift, axes) if axes else x
             answer = _answers(model, part, seen * (high - low) + low)[0, unit]
             cost = decay * ((x - 0.5) ** 2).mean()

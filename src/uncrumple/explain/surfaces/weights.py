@@ -68,7 +68,7 @@ def _random_direction(place: Place, axes: dict[int, int], generator: torch.Gener
         if weight.ndim < 2:
             found.append(torch.zeros_like(value, requires_grad=False))
             continue
-        drawn = torch.randn(tuple(weight.shape), generator=generator).to(value.device)
+        drawn = torch.randn(tuple(weight.shape), generator=generator, device="cpu").to(value.device)
         axis = axes.get(id(weight), weight.ndim - 1)
         others = [other for other in range(weight.ndim) if other != axis]
         size, own = (torch.linalg.vector_norm(one.float(), dim=others, keepdim=True) for one in (drawn, value))

@@ -69,7 +69,7 @@ class Rows:
 
     def take(self, rows: Any) -> tuple[Any, Any, Any]:
         """Return (x, y, sample_weight) of some rows."""
-        index = torch.as_tensor(np.asarray(rows, dtype=np.int64))
+        index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device="cpu")
         parts = (self.x, self.y, self.sample_weight)
         return tree.map_structure(lambda leaf: None if leaf is None else leaf[index], parts)
 

@@ -270,8 +270,8 @@ class Sketches:
         key = name, width
         if key not in self._drawn:
             source = torch.Generator().manual_seed((zlib.crc32(f"{name} {width}".encode()) + self.seed) % 2**63)
-            places = torch.randint(self.size, (width,), generator=source)
-            signs = torch.randint(2, (width,), generator=source).to(torch.float32).mul_(2).sub_(1)
+            places = torch.randint(self.size, (width,), generator=source, device="cpu")
+            signs = torch.randint(2, (width,), generator=source, device="cpu").to(torch.float32).mul_(2).sub_(1)
             self._drawn[key] = places, signs
         places, signs = (one.to(values.device) for one in self._drawn[key])
         return values.new_zeros(len(values), self.size).index_add_(1, places, values * signs)

@@ -90,7 +90,7 @@ def _largest(square: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         lengths, vectors = torch.linalg.eigh(square)
     else:
         source = torch.Generator().manual_seed(0)
-        found = torch.randn(size, _DIRECTIONS, generator=source, dtype=torch.float64)
+        found = torch.randn(size, _DIRECTIONS, generator=source, dtype=torch.float64, device="cpu")
         for _ in range(_ROUNDS):
             found = torch.linalg.qr(square @ found).Q
         lengths, vectors = torch.linalg.eigh(found.T @ square @ found)

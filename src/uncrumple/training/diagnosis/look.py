@@ -212,7 +212,8 @@ def probe_of(batches: Any, rows: int, *, distinct: bool = False) -> Any:
     if type(batches).__name__ == "ArrayBatches":
         wanted = min(4 * rows if distinct else rows, batches.samples)
         # Not evenly: classes that take turns in the rows would be missed.
-        drawn = torch.randperm(batches.samples, generator=torch.Generator().manual_seed(0))[:wanted].sort().values
+        source = torch.Generator().manual_seed(0)
+        drawn = torch.randperm(batches.samples, generator=source, device="cpu")[:wanted].sort().values
         batch = batches._pack([leaf[drawn.to(leaf.device)] for leaf in batches._leaves])
     else:
         batch = batches.first()
