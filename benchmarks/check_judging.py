@@ -86,6 +86,22 @@ def suspects(seed: int) -> float:
     return found.piles.suspects / found.comparison.test_rows
 
 
+def suspects_unlearnt(seed: int) -> float:
+    """Return the share of rows that are called suspect by a network that is right one time in three."""
+
+    def blurred(x: np.ndarray) -> np.ndarray:
+        return (x + 2.5 * random.normal(size=x.shape)).astype("float32")
+
+    random = np.random.default_rng(seed)
+    x, y = datasets.load_digits(return_X_y=True)
+    parts = uc.data.split(y, seed=seed, test=0.3)
+    x = (x - x[parts.train].mean(axis=0)) / (x[parts.train].std(axis=0) + 1e-9)
+    x_train, x_test = blurred(x[parts.train]), blurred(x[parts.test])
+    model = network(x_train, y[parts.train], seed)
+    found = uc.judge(model, (x_train, y[parts.train], x_test, y[parts.test]), budget_seconds=_SECONDS, seed=seed)
+    return found.piles.suspects / found.comparison.test_rows
+
+
 def spoilt_group(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> dict[str, Any]:
     groups = random.integers(0, 4, len(x))
     x[groups == 2] = random.permutation(x[groups == 2])
@@ -157,6 +173,7 @@ LINES: list[tuple[str, str, str, Callable[[int], float]]] = [
     ("Better than all simpler models", "wine, where logistic regression does as well", "not said", lambda s: better_than_all(judged("wine", s))),
     ("The label is suspect", "digits, 5 labels wrong: how many of them", "said", relabelled),
     ("The label is suspect", "digits as they are: how many rows", "not said", suspects),
+    ("The label is suspect", "digits blurred until the network is right 1 time in 3: how many rows", "not said", suspects_unlearnt),
     ("Its confidence is off", "digits, logits times 5", "said", lambda s: judged("digits", s, sharper=5.0).calibration.p_value < 0.05),
     ("Served worse", "digits, one group of four with rows mixed up", "said", lambda s: any(one.value == "2" for one in judged("digits", s, spoil=spoilt_group).slices.worse)),
     ("Served worse", "digits, three columns of random groups", "not said", lambda s: bool(judged("digits", s, spoil=random_groups).slices.worse)),

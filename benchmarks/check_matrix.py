@@ -204,6 +204,9 @@ report.to_dict()  # the same as data
 ```
 
 Each finding says what was seen, the number and its limit, why it matters, and one thing to try.
+`seconds=` is how long it may take: a check that would take longer is listed as not run, and of
+pictures, those that could be read in time are looked at and counted. A model whose fitting has
+begun is still fitted, which may take a second more.
 """
 
 TAIL = """
@@ -221,7 +224,7 @@ TAIL = """
 | `target-leak` | from one column: AUC of 0.99 for two classes, 0.99 right by a 20-leaf tree out of fold for more, correlation of 0.99 for numbers | Kapoor and Narayanan, 2023 |
 | `file-shortcut`, `appearance-shortcut`, `text-shortcut` | more than half of a model's advantage over the largest class, three deviations above it. Without `accuracy=`, a simple model stands in, taken to get at least halfway to perfect | |
 | `part-difference` | random forest, 3 folds: AUC above 0.6 and z above 3 (guesses out of fold depend on each other: with 2.33, 2 to 7 of 100 equal parts were said to differ); columns by Kolmogorov-Smirnov with Holm's correction at 0.01 | Lopez-Paz and Oquab, 2017 |
-| `suspect-labels` | confident learning out of fold, mean of logistic regression and extremely random trees; more than 1 % of the rows | Northcutt, Jiang and Chuang, 2021 |
+| `suspect-labels` | confident learning out of fold, mean of logistic regression and extremely random trees, where these are right nine times in ten, and only between classes that they tell apart (F1 of 0.85 or more each); more than 1 % of the rows | Northcutt, Jiang and Chuang, 2021 |
 | `label-words` | a word in 95 % of a class's texts and (99 %) in no other class; the class's own name in half of its texts, ten times as often as elsewhere | |
 | `text-overlap` | passages of 60 characters; more than 1 % | |
 | `window-overlap` | the last 3 steps of a test window within a training window; more than 1 % of the windows | |

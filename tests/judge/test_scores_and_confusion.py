@@ -50,6 +50,11 @@ def test_macro_f1_counts_classes_that_are_only_answered():
     )
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_class_in_truth_and_answers_is_no_warning():
+    assert confusion_of(np.zeros(3, int), np.zeros(3, int), NAMES).mcc == 0
+
+
 def test_regression_scores_equal_scikit_learn():
     random = np.random.default_rng(0)
     truth = random.normal(100, 20, 150)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from uncrumple.cli.console import download_progress, heading, lines, make_console, only_json
-from uncrumple.cli.main import FOUND
+from uncrumple.cli.main import FOUND, options_of
 from uncrumple.cli.options import (
     HELP,
     SERIOUS,
@@ -48,6 +48,7 @@ def command(data: str, as_json: bool, **options: Any) -> int:
     Exit codes: 0 nothing serious, 1 a serious fault was found, 2 the data
     cannot be read.
     """
+    from uncrumple.cli.fixes import typed_report
     from uncrumple.data.checks import check
     from uncrumple.data.split import split
     from uncrumple.experiment import Source
@@ -69,5 +70,5 @@ def command(data: str, as_json: bool, **options: Any) -> int:
             emit({"data": source.to_dict(), **report.to_dict(), "worst": report.worst})
         else:
             heading(console, "Checks")
-            console.print(report)
+            console.print(typed_report(report, "check", options_of("check")))
     return FOUND if report.worst in SERIOUS[options["fail_on"]] else 0

@@ -7,15 +7,18 @@ from typing import Any
 import click
 
 from uncrumple.cli.console import heading, lines, make_console, only_json, table
-from uncrumple.cli.options import HELP, json_option, place_options
+from uncrumple.cli.options import HELP, encoding_option, json_option, need_file, place_options
 
 
 @click.command(context_settings=HELP)
 @click.argument("run", type=click.Path())
 @click.argument("file", required=False, type=click.Path())
+@encoding_option
 @json_option
 @place_options
-def command(run: str, file: str | None, as_json: bool, data_dir: str | None, offline: bool) -> None:
+def command(
+    run: str, file: str | None, encoding: str | None, as_json: bool, data_dir: str | None, offline: bool
+) -> None:
     """Test the network of RUN, a folder that `train` wrote, on the same test rows again.
 
     With FILE, a table or folder like the one it was trained on and with answers,
@@ -30,10 +33,11 @@ def command(run: str, file: str | None, as_json: bool, data_dir: str | None, off
     from uncrumple.experiment import read_run
     from uncrumple.experiment.versus import evaluate
 
+    need_file(encoding, file)
     with only_json(as_json) as emit:
         console = make_console(quiet=as_json)
         read = read_run(run)
-        found = evaluate(read, file, data_dir, offline)
+        found = evaluate(read, file, data_dir, offline, encoding)
         if as_json:
             emit({"run": run, **found.to_dict()})
             return

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from uncrumple.cli.console import heading, lines, make_console, only_json
-from uncrumple.cli.options import HELP, Names, json_option, place_options
+from uncrumple.cli.options import HELP, Names, encoding_option, json_option, need_file, place_options
 
 # Lines of a part that fit into a summary; the page has all.
 _MOST_LINES = 12
@@ -30,10 +30,19 @@ _MOST_LINES = 12
     type=click.IntRange(0, 2**32 - 1),
     help="Of the choice of rows, and of the untrained network beside it.",
 )
+@encoding_option
 @json_option
 @place_options
 def command(
-    run: str, file: str | None, rows: int, only: Any, seed: int, as_json: bool, data_dir: str | None, offline: bool
+    run: str,
+    file: str | None,
+    rows: int,
+    only: Any,
+    seed: int,
+    encoding: str | None,
+    as_json: bool,
+    data_dir: str | None,
+    offline: bool,
 ) -> None:
     """Show what the network of RUN does inside, and what its answers rest on.
 
@@ -56,6 +65,7 @@ def command(
     from uncrumple.experiment.explaining_page import WHOLE, write_explanation
     from uncrumple.judge.words import seconds_in_words
 
+    need_file(encoding, file)
     with only_json(as_json) as emit:
         console = make_console(quiet=as_json)
         with console.status("looking ...") as status:
@@ -67,6 +77,7 @@ def command(
                 only=only or (),
                 data_dir=data_dir,
                 offline=offline,
+                encoding=encoding,
                 progress=lambda said: status.update(f"{said} ..."),
             )
             status.update("drawing ...")

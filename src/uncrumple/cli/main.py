@@ -73,8 +73,9 @@ def cli() -> None:
 
 def main(arguments: Any = None) -> None:
     """Run the command line; what goes wrong is said in one line, and by the exit code."""
+    line = sys.argv[1:] if arguments is None else [str(one) for one in arguments]
     try:
-        with _plain_warnings():
+        with _plain_warnings(line):
             code = cli.main(args=arguments, prog_name="uncrumple", standalone_mode=False)
         if isinstance(code, int) and code:
             sys.exit(code)
@@ -98,7 +99,7 @@ def main(arguments: Any = None) -> None:
         if os.environ.get(_TRACEBACK):
             raise
         if "\nFix: " in str(error):
-            _say(str(error.args[0]) if isinstance(error, KeyError) else str(error))
+            _say(_typed(str(error.args[0]) if isinstance(error, KeyError) else str(error), line))
             sys.exit(MISTAKE)
         if isinstance(error, OSError):
             where = f" ({error.filename})" if error.filename else ""
@@ -114,19 +115,35 @@ def _say(text: str) -> None:
     click.echo(f"Error: {_one_line(text)}", err=True)
 
 
+def _typed(text: str, line: list[str]) -> str:
+    """Return what is said in Python in the words of the command that was typed."""
+    from uncrumple.cli.fixes import typed
+
+    name = next((word for word in line if word in _COMMANDS), "")
+    if not name:
+        return text
+    return typed(text, name, options_of(name))
+
+
+def options_of(name: str) -> list[str]:
+    """Return the options that a command takes, as Python names."""
+    command = importlib.import_module(_COMMANDS[name]).command
+    return [str(one.name) for one in command.params if isinstance(one, click.Option)]
+
+
 def _one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 @contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Print uncrumple's warnings as one line each, on standard error."""
+def _plain_warnings(line: list[str]) -> Iterator[None]:
+    """Print uncrumple's warnings as one line each, on standard error, in the words of the line that was typed."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
             if issubclass(category, UncrumpleWarning):
-                click.echo(f"Warning: {_one_line(str(message))}", err=True)
+                click.echo(f"Warning: {_one_line(_typed(str(message), line))}", err=True)
             else:
                 usual(message, category, *rest, **more)
 

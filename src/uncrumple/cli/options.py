@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from uncrumple.core.errors import explain
 
 HELP = {"help_option_names": ["-h", "--help"]}
 # Options that say what the data is; `experiment.Source` takes them by these names.
@@ -24,6 +27,7 @@ _OF_DATA = (
     "size",
     "labels",
     "skip_damaged",
+    "encoding",
 )
 
 # From which severity on a command ends with exit code 1, by what `--fail-on` names.
@@ -55,6 +59,20 @@ class Size(click.ParamType):
         return int(height or width), int(width)
 
 
+class Encoding(click.ParamType):
+    """The name of an encoding of text, such as cp1252."""
+
+    name = "encoding"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        try:
+            known = codecs.lookup(value)
+            "a".encode(value)  # some are known that are not of text, such as base64
+        except (LookupError, UnicodeError):
+            self.fail(f"{value!r} is not an encoding such as cp1252, latin-1 or utf-16.", param, ctx)
+        return known.name
+
+
 def _apply(options: list[Any]) -> Callable[[Any], Any]:
     def decorated(function: Any) -> Any:
         for option in reversed(options):
@@ -63,6 +81,13 @@ def _apply(options: list[Any]) -> Callable[[Any], Any]:
 
     return decorated
 
+
+encoding_option = click.option(
+    "--encoding",
+    type=Encoding(),
+    metavar="NAME",
+    help="Of CSV and text files that are not UTF-8: cp1252, latin-1, utf-16.",
+)
 
 data_options = _apply(
     [
@@ -82,6 +107,7 @@ data_options = _apply(
         click.option("--size", type=Size(), help="Width and height that pictures are brought to: 96x96."),
         click.option("--labels", type=click.Path(), help="File of labels beside a file of pictures (IDX)."),
         click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read, and count them."),
+        encoding_option,
     ]
 )
 
@@ -165,6 +191,18 @@ judging_options = _apply(
 
 # All that the main job takes from its data to its verdict.
 job_options = _apply([data_options, training_options, split_options, judging_options, seed_option])
+
+
+def need_file(encoding: str | None, files: Any) -> None:
+    """Refuse an encoding where there is no file that it could be of."""
+    if encoding is not None and not files:
+        raise ValueError(
+            explain(
+                "--encoding was given, and no file.",
+                "Expected it for FILE; a run knows how its own data is written.",
+                "leave out --encoding",
+            )
+        )
 
 
 def of_data(options: dict[str, Any]) -> dict[str, Any]:

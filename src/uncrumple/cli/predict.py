@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from uncrumple.cli.console import can_draw, gallery, lines, make_console, only_json, table
-from uncrumple.cli.options import HELP, json_option, place_options
+from uncrumple.cli.options import HELP, encoding_option, json_option, need_file, place_options
 from uncrumple.core.errors import explain
 
 _MOST = 40
@@ -28,6 +28,7 @@ _MOST = 40
 )
 @click.option("--seed", default=0, show_default=True, help="Of what is drawn when a text goes on.")
 @click.option("--output", type=click.Path(), help="Write all answers to this CSV file.")
+@encoding_option
 @json_option
 @place_options
 def command(
@@ -38,6 +39,7 @@ def command(
     temperature: float,
     seed: int,
     output: str | None,
+    encoding: str | None,
     as_json: bool,
     data_dir: str | None,
     offline: bool,
@@ -60,14 +62,17 @@ def command(
     from uncrumple.experiment import read_run
     from uncrumple.experiment.asking import answered, ask
 
+    need_file(encoding, files)
     with only_json(as_json) as emit:
         console = make_console(quiet=as_json)
         found = read_run(run)
         if found.settings["task"] == "language":
-            _go_on(found, files, prompt, length, temperature, seed, output, console, emit if as_json else None)
+            _go_on(
+                found, files, encoding, prompt, length, temperature, seed, output, console, emit if as_json else None
+            )
             return
         if files or prompt:
-            answers = ask(found, files, prompt)
+            answers = ask(found, files, prompt, encoding)
         else:
             part = found.prepared(data_dir, offline).sealed.peek("test")
             part = part.take(slice(0, min(8, len(part))))
@@ -85,6 +90,7 @@ def command(
 def _go_on(
     run: Any,
     files: Any,
+    encoding: str | None,
     prompts: Any,
     length: int,
     temperature: float,
@@ -93,7 +99,7 @@ def _go_on(
     console: Any,
     emit: Any,
 ) -> None:
-    from uncrumple.experiment.asking import continued
+    from uncrumple.experiment.asking import check_text, continued
     from uncrumple.judge.files import write_whole
 
     if output is not None and not output.endswith(".txt"):
@@ -104,7 +110,9 @@ def _go_on(
         )
     starts = [*prompts]
     for file in files:
-        starts += run.preparation.read(Path(file)).tolist()
+        starts += run.preparation.read(Path(file), encoding=encoding).tolist()
+    for start in starts:
+        check_text(run.preparation, start)
     rows = [
         {"row": f"text {place + 1}", "text": start, "answer": continued(run.model, start, length, temperature, seed)}
         for place, start in enumerate(starts or ["\n"])

@@ -20,7 +20,7 @@ from uncrumple.cli.console import (
     worst_of,
 )
 from uncrumple.cli.job import network_of, opened_job, say_fitting
-from uncrumple.cli.main import FOUND
+from uncrumple.cli.main import FOUND, options_of
 from uncrumple.cli.options import HELP, job_options, json_option, of_judging, place_options
 
 # Of a large network the checks that would take longer are left out; `uncrumple preflight` takes its time.
@@ -149,12 +149,13 @@ def _checked(console: Any, prepared: Any, seconds: float) -> Any:
     """Check the data, and print what was found."""
     if not seconds:
         return None
+    from uncrumple.cli.fixes import typed_report
     from uncrumple.data.checks import check
 
     with console.status("checking the data ..."):
         report = check(prepared.sealed, seconds=seconds, seed=prepared.seed)
     heading(console, "Checks of the data")
-    for finding in report:
+    for finding in typed_report(report, "train", options_of("train")):
         lines(console, finding.in_words(min(console.width - 4, 100)).split("\n"))
     late = sum("seconds=" in one.why for one in report.not_run)
     rest = f"; {late} did not get to run: --check-seconds 60" if late else ""

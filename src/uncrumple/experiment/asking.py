@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from uncrumple.core.errors import closest, explain
+from uncrumple.core.errors import closest, explain, warn
 from uncrumple.data.kinds.images import ENDINGS
+from uncrumple.data.kinds.recognise import read_array
 from uncrumple.experiment.chain import behind, forget
 from uncrumple.experiment.folder import Run
+from uncrumple.experiment.source import check_encoding
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _ENDINGS = {
@@ -65,13 +67,14 @@ class Answers:
         return rows
 
 
-def ask(run: Run, files: Sequence[Path | str] = (), texts: Sequence[str] = ()) -> Answers:
+def ask(run: Run, files: Sequence[Path | str] = (), texts: Sequence[str] = (), encoding: str | None = None) -> Answers:
     """Return a run's answers for the rows in files.
 
     Args:
         run: What `read_run` returned.
         files: Tables, pictures, texts or arrays; for pictures and texts also folders of them.
         texts: Texts, for a network that reads texts.
+        encoding: Of CSV and text files; None takes what their first bytes say, else UTF-8.
 
     Raises:
         FileNotFoundError: A file is not there.
@@ -89,8 +92,10 @@ def ask(run: Run, files: Sequence[Path | str] = (), texts: Sequence[str] = ()) -
     labels: list[str] = []
     pieces: list[Any] = []
     for path in map(Path, files):
-        _check(path, kind)
-        raw = _read(run, path, kind)
+        check_file(path, kind)
+        if encoding is not None:
+            check_encoding(path)
+        raw = _read(run, path, kind, encoding)
         rows = len(next(iter(raw.values()))) if isinstance(raw, dict) else len(raw)
         names = _names(path, kind, rows)
         labels += names if names else [f"{path.name}, row {row}" for row in range(rows)]
@@ -113,6 +118,33 @@ def answered(model: Any, preparation: Any, raw: Any, labels: list[str]) -> Answe
     if preparation.task == "classification":
         probabilities = np.concatenate([1 - outputs, outputs], axis=-1) if outputs.shape[-1] == 1 else outputs
     return Answers(labels, words, probabilities, preparation.class_names, raw)
+
+
+def check_text(preparation: Any, text: str) -> None:
+    """Say which characters of a text a language model never saw: it goes on as if they were not there.
+
+    Raises:
+        ValueError: It saw none of them.
+    """
+    known = set(preparation.vocabulary)
+    unknown = list(dict.fromkeys(sign for sign in text if sign not in known and not sign.isspace()))
+    if not unknown:
+        return
+    said = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
+    if not known.intersection("".join(text.split())):
+        learnt = "".join(sorted(sign for sign in known if not sign.isspace()))
+        raise ValueError(
+            explain(
+                f"{text[:40]!r} has no character that the network has learnt.",
+                f"Expected some of {learnt[:100]}{'...' if len(learnt) > 100 else ''}",
+                "a text in the letters that it was trained on",
+            )
+        )
+    warn(
+        f"The network never saw {said}: left out of the text that it goes on from.",
+        "Expected characters of the text that it was trained on.",
+        "leave them out, or write them in its letters",
+    )
 
 
 def continued(model: Any, text: str, length: int = 200, temperature: float = 0.7, seed: int = 0) -> str:
@@ -155,7 +187,12 @@ def continued(model: Any, text: str, length: int = 200, temperature: float = 0.7
     return "".join(out)
 
 
-def _check(path: Path, kind: str) -> None:
+def check_file(path: Path, kind: str) -> None:
+    """Refuse a file that is not there, or by its name not of the kind that a network was trained on.
+
+    Raises:
+        FileNotFoundError, ValueError: It is such.
+    """
     if not path.exists():
         near = closest(path.name, [other.name for other in path.parent.glob("*")]) if path.parent.is_dir() else None
         raise FileNotFoundError(
@@ -178,15 +215,16 @@ def _check(path: Path, kind: str) -> None:
         )
 
 
-def _read(run: Run, path: Path, kind: str) -> Any:
+def _read(run: Run, path: Path, kind: str, encoding: str | None) -> Any:
     preparation: Any = run.preparation
     if path.suffix.lower() == ".npy" and not path.is_dir():
         return _array(run, path, kind)
     if kind == "text":
-        return preparation.read(path, text=run.settings["source"]["options"].get("text"))
-    raw = preparation.read(path)
+        return preparation.read(path, text=run.settings["source"]["options"].get("text"), encoding=encoding)
+    if kind != "images":
+        return preparation.read(path, encoding=encoding)
     drawn = run.settings.get("pictures")
-    return _as_drawn(raw, drawn) if kind == "images" and drawn else raw
+    return _as_drawn(preparation.read(path), drawn) if drawn else preparation.read(path)
 
 
 def _names(path: Path, kind: str, rows: int) -> list[str]:
@@ -212,16 +250,7 @@ def _as_drawn(raw: np.ndarray, drawn: dict[str, Any]) -> np.ndarray:
 
 def _array(run: Run, path: Path, kind: str) -> Any:
     preparation: Any = run.preparation
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            explain(
-                f"{path} cannot be read: {str(error).splitlines()[0]}.",
-                "Expected what np.save wrote.",
-                "np.save(path, x)",
-            )
-        ) from None
+    values = read_array(path)
     if kind == "table":
         columns = [column["name"] for column in preparation.columns]
         values = values[None] if values.ndim == 1 else values

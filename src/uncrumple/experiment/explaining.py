@@ -155,6 +155,7 @@ def explained(
     only: Sequence[str] = (),
     data_dir: Any = None,
     offline: bool = False,
+    encoding: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Explained:
     """Explain a run's network on its validation rows, or on the rows of a file; the test part stays sealed.
@@ -166,6 +167,7 @@ def explained(
         seed: Of the choice of rows, and of the untrained network that is the control.
         only: Names of `PARTS`; all by default.
         data_dir, offline: As for `Source.opened`.
+        encoding: Of that file; None takes what its first bytes say, else UTF-8.
         progress: Called with the heading of each part before it is made.
 
     Raises:
@@ -175,7 +177,9 @@ def explained(
         if name not in PARTS:
             raise ValueError(unknown_name("part of an explanation", name, PARTS))
     start = time.perf_counter()
-    looked = _of_validation(run, run.prepared(data_dir, offline)) if file is None else _of_file(run, Path(file))
+    looked = (
+        _of_validation(run, run.prepared(data_dir, offline)) if file is None else _of_file(run, Path(file), encoding)
+    )
     chosen = _chosen(looked, run.settings["task"], rows, seed)
     found = Explained(run.folder, _name(run), looked.where, len(looked), _shown(run, looked, chosen))
     for name, heading in PARTS.items():
@@ -214,12 +218,12 @@ def _of_validation(run: Run, prepared: Prepared) -> Looked:
     return Looked(part.raw, part.y, where, prepared.sealed, labels, answers, shares)
 
 
-def _of_file(run: Run, path: Path) -> Looked:
-    asked = ask(run, [path])
+def _of_file(run: Run, path: Path, encoding: str | None) -> Looked:
+    asked = ask(run, [path], encoding=encoding)
     raw, y = asked.raw, None
     where = f"rows of {path}"
     try:
-        raw, y, _ = rows_of_file(run, path)
+        raw, y, _ = rows_of_file(run, path, encoding)
     except (ValueError, OSError) as error:
         where += f", without true answers ({str(error).splitlines()[0].rstrip('.')})"
     answers, shares = answers_of(run.model, _Rows(raw, run.settings["task"]))

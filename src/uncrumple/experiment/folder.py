@@ -113,7 +113,7 @@ class Run:
     @property
     def source(self) -> Source:
         """Where its data is from."""
-        return Source.from_dict(self.settings["source"])
+        return Source.from_dict(self.settings["source"], self.folder)
 
     @property
     def seed(self) -> int:
@@ -165,7 +165,7 @@ class Run:
             validation=split["validation_share"],
             test=split["test_share"],
             seed=self.seed,
-            folder=self.folder.parent,
+            folder=self.folder.absolute().parent,  # of "." the parent would be "."
         )
         if made.sealed.fingerprint != self.settings.get("test_rows", made.sealed.fingerprint):
             raise ValueError(
@@ -208,7 +208,7 @@ def read_run(folder: Path | str) -> Run:
         settings = json.loads((folder / RUN).read_text(encoding="utf-8"))
         for key in ("source", "seed", "split", "rows", "class_names", "task", "kind"):
             settings[key]
-        Source.from_dict(settings["source"])
+        Source.from_dict(settings["source"], folder)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             explain(f"{folder / RUN} is damaged: {error!r}.", "Expected what `uncrumple train` wrote.", "train again")

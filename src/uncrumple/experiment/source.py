@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,20 +13,20 @@ import numpy as np
 
 from uncrumple.core.errors import closest, explain, unknown_name
 from uncrumple.data.kinds import RawData, from_any
-from uncrumple.data.kinds.columns import MISSING, as_words, is_missing
+from uncrumple.data.kinds.columns import MISSING, as_numbers, as_words, is_missing
 from uncrumple.data.kinds.images import ENDINGS
-from uncrumple.data.kinds.table import read_columns
+from uncrumple.data.kinds.table import PARQUET, read_columns
 from uncrumple.data.sets import catalogue, is_named, load
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 # What each kind of source can be told, in the words of the command line.
 _TAKEN = {
-    "table": ("target", "groups", "time", "task", "leave_out", "categories"),
-    "table of texts": ("text", "target", "groups", "time", "task"),
-    "series": ("past", "target", "time"),
-    "text": ("speakers", "most_speakers", "steps"),
+    "table": ("target", "groups", "time", "task", "leave_out", "categories", "encoding"),
+    "table of texts": ("text", "target", "groups", "time", "task", "encoding"),
+    "series": ("past", "target", "time", "encoding"),
+    "text": ("speakers", "most_speakers", "steps", "encoding"),
     "folder of pictures": ("size", "skip_damaged"),
-    "folder of texts": (),
+    "folder of texts": ("encoding",),
     "file of pictures": ("labels",),
 }
 _SINGLE = ("target", "text", "groups", "time")
@@ -72,11 +73,29 @@ class Source:
         """
         asked = {name: value for name, value in (options or {}).items() if value not in (None, False, (), [])}
         if is_named(data):
+            if "encoding" in asked:
+                raise ValueError(
+                    explain(
+                        f"--encoding was given, and '{data}' is the name of a data set.",
+                        "Expected it for a CSV or text file of your own.",
+                        "leave out --encoding",
+                    )
+                )
             return cls(data, asked, None if data_dir is None else os.fspath(data_dir))
         path = Path(data).expanduser()
         if not path.exists():
             raise FileNotFoundError(_nothing_there(data))
         kind = kind_of(path, asked)
+        if kind == "text":
+            for name, meant in (("most_speakers", "speakers" in asked), ("steps", "speakers" not in asked)):
+                if name in asked and not meant:
+                    raise ValueError(
+                        explain(
+                            f"{_option(name)} was given {'with' if name == 'steps' else 'without'} --speakers.",
+                            f"Expected it for {'a text to go on with' if name == 'steps' else 'a play'}.",
+                            f"leave out {_option(name)}" + ("" if name == "steps" else ", or add --speakers"),
+                        )
+                    )
         for name in asked:
             if name not in _TAKEN[kind]:
                 fits = [_option(one) for one in _TAKEN[kind]]
@@ -89,6 +108,10 @@ class Source:
                         f"leave out {_option(name)}",
                     )
                 )
+        if "encoding" in asked:
+            check_encoding(path)
+        if "labels" in asked:
+            asked["labels"] = str(Path(asked["labels"]).expanduser().resolve())
         return cls(str(path.resolve()), asked)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,10 +119,31 @@ class Source:
         return {"data": self.data, "options": self.options, "data_dir": self.data_dir}
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Source:
-        """Return the source that `to_dict` wrote down."""
+    def from_dict(cls, found: Mapping[str, Any], folder: Path | str | None = None) -> Source:
+        """Return the source that `to_dict` wrote down.
+
+        Args:
+            found: What it wrote, and under `"from_run"` what `seen_from` returned; runs of older versions lack that.
+            folder: Of the run. What is no longer at its absolute path is looked for from here.
+        """
         options = {name: tuple(one) if isinstance(one, list) else one for name, one in found["options"].items()}
-        return cls(found["data"], options, found["data_dir"])
+        data, seen = found["data"], found.get("from_run") or {}
+        if folder is not None:
+            data = _moved(data, seen.get("data"), Path(folder))
+            if "labels" in options:
+                options["labels"] = _moved(str(options["labels"]), seen.get("labels"), Path(folder))
+        return cls(data, options, found["data_dir"])
+
+    def seen_from(self, folder: Path | str) -> dict[str, str]:
+        """Return the way from a run's folder to its files, so that they are found when all are moved together."""
+        if self.is_name:
+            return {}
+        paths = {"data": self.data, **({"labels": self.options["labels"]} if "labels" in self.options else {})}
+        found = {}
+        for name, path in paths.items():
+            with contextlib.suppress(ValueError):  # on another drive of Windows there is no such way
+                found[name] = Path(os.path.relpath(path, Path(folder).resolve())).as_posix()
+        return found
 
     def opened(self, *, data_dir: str | None = None, offline: bool = False, progress: Any = None) -> Opened:
         """Read the data.
@@ -117,11 +161,15 @@ class Source:
             try:
                 data = load(self.data, data_dir=data_dir or self.data_dir, offline=offline, progress=progress, **chosen)
             except TypeError as error:
+                strange = [name for name in self.options if f"'{name}'" in str(error)] or list(self.options)
+                if not strange:
+                    raise
+                said = ", ".join(map(_option, strange))
                 raise ValueError(
                     explain(
-                        f"The data set '{self.data}' does not take {', '.join(map(_option, self.options))}: {error}.",
+                        f"The data set '{self.data}' does not take {said}.",
                         "Expected options of its kind of data.",
-                        "leave them out",
+                        f"leave out {said}",
                     )
                 ) from None
             return Opened(self, data, getattr(data, "raw", None) if data.kind == "table" else None)
@@ -131,9 +179,9 @@ class Source:
         kind = kind_of(path, self.options)
         if kind not in ("table", "table of texts", "series"):
             return Opened(self, from_any(path, **self.options))
-        columns = read_columns(path)
-        options = {name: _resolved(value, columns) if name in (*_SINGLE, *_SEVERAL) else value
-                   for name, value in self.options.items()}  # fmt: skip
+        columns = read_columns(path, encoding=self.options.get("encoding"))
+        options = {name: resolved(value, columns) if name in (*_SINGLE, *_SEVERAL) else value
+                   for name, value in self.options.items() if name != "encoding"}  # fmt: skip
         return Opened(self, from_any(columns, name=path.stem, **options), columns, options)
 
 
@@ -165,8 +213,9 @@ class Opened:
             return self.data
         name = self.data.name
         if self.columns:
-            last = list(self.columns)[-1]
-            known = ", ".join(list(self.columns)[:8]) + (", ..." if len(self.columns) > 8 else "")
+            names = [column for column in self.columns if column != self.options.get("text")] or list(self.columns)
+            last = names[-1]
+            known = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
             raise ValueError(
                 explain(
                     f"{name} is a table, and what is to be predicted was not said.",
@@ -211,7 +260,9 @@ class Opened:
                     f"{self.data.name} has {present:,} different values in {rows:,} rows of {what}: these are names, "
                     "not classes.",
                     "Expected classes, each in several rows.",
-                    "--target with another column",
+                    "--task regression"
+                    if self.options.get("task") == "classification" and _are_numbers(self.data)
+                    else "--target with another column",
                 )
             )
 
@@ -233,7 +284,7 @@ class Opened:
                 )
             )
         kept = self._kept()
-        return {name: self.columns[name][kept][rows] for name in _resolved(tuple(names), self.columns)}
+        return {name: self.columns[name][kept][rows] for name in resolved(tuple(names), self.columns)}
 
     def _kept(self) -> np.ndarray:
         """Return which rows of the file are rows of the data: those with an answer, and with a text."""
@@ -255,6 +306,14 @@ class Opened:
                 )
             )
         return kept
+
+
+def _moved(path: str, seen: str | None, folder: Path) -> str:
+    """Return a path, or the same file as seen from a folder if it is no longer there."""
+    if seen is None or Path(path).exists():
+        return path
+    there = (folder.resolve() / seen).resolve()
+    return str(there) if there.exists() else path
 
 
 def kind_of(path: Path, options: Mapping[str, Any]) -> str:
@@ -281,16 +340,46 @@ def kind_of(path: Path, options: Mapping[str, Any]) -> str:
     return "table" if "target" in options else "text"
 
 
-def _resolved(names: Any, columns: Mapping[str, Any]) -> Any:
+def check_encoding(path: Path) -> None:
+    """Refuse an encoding for a file that is not written in characters.
+
+    Raises:
+        ValueError: The file's name says that it is such.
+    """
+    if path.suffix.lower() in (*PARQUET, ".npy", *ENDINGS):
+        raise ValueError(
+            explain(
+                f"--encoding was given, and {path} is not a file of characters.",
+                "Expected it for CSV and text files.",
+                "leave out --encoding",
+            )
+        )
+
+
+def resolved(names: Any, columns: Mapping[str, Any]) -> Any:
     """Return names of columns as they are written in the file, whatever their case."""
     if not isinstance(names, str):
-        return [_resolved(name, columns) for name in names]
+        return [resolved(name, columns) for name in names]
     if names in columns:
         return names
     same = [column for column in columns if column.lower() == names.lower()]
+    if len(columns) == 1 and not same:
+        (whole,) = columns
+        raise ValueError(
+            explain(
+                f"There is no column '{names}': the table was read as one column, '{whole}'.",
+                "Expected ',', ';', a tab or '|' between the columns.",
+                "save the table with one of these between its columns",
+            )
+        )
     if len(same) != 1:
         raise ValueError(unknown_name("column", names, columns))
     return same[0]
+
+
+def _are_numbers(data: RawData) -> bool:
+    """Return whether the classes are numbers, and so might be asked for as such."""
+    return all(as_numbers(np.array([name], dtype=object)) is not None for name in data.class_names[:100])
 
 
 def _option(name: str) -> str:

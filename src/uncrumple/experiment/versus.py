@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from uncrumple.core.errors import explain, unknown_name
+from uncrumple.data.kinds.columns import as_numbers, as_words
+from uncrumple.data.kinds.roles import answers_in, lacks_answer
+from uncrumple.data.kinds.table import read_columns
+from uncrumple.experiment.asking import check_file
 from uncrumple.experiment.folder import MODEL, Run
 from uncrumple.experiment.recipe import Recipe
-from uncrumple.experiment.source import Source
+from uncrumple.experiment.source import Source, check_encoding, resolved
 from uncrumple.experiment.stages import Trained, answers_of
 from uncrumple.judge import (
     Comparison,
@@ -30,6 +34,8 @@ from uncrumple.judge import (
 )
 from uncrumple.judge.words import p_in_words
 
+# Stretches of a text that are answered at once.
+_ROWS_AT_ONCE = 2_000
 _TESTS = {
     "accuracy": "McNemar's exact test",
     "balanced accuracy": "a sign-flip test on balanced accuracy",
@@ -172,8 +178,19 @@ def _compared(part: Any, answers: dict[str, np.ndarray], costs: dict[str, Cost])
 def bits_of(y: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
     """Return the mean bits that each row of a text needs."""
     assert probabilities is not None
-    shares = np.take_along_axis(probabilities, y[..., None], axis=-1)[..., 0]
-    return -np.log2(np.maximum(shares, 1e-12)).reshape(len(y), -1).mean(axis=1)
+    shares = np.take_along_axis(probabilities, np.maximum(y, 0)[..., None], axis=-1)[..., 0]
+    bits = -np.log2(np.maximum(shares, 1e-12)).reshape(len(y), -1)
+    known = (y >= 0).reshape(bits.shape)  # -1 is a character that was never learnt: no answer could be right
+    return (bits * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+
+
+def _bits_in_pieces(model: Any, raw: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the mean bits of each row; the probabilities of a long text would not fit into memory at once."""
+    found = []
+    for start in range(0, len(y), _ROWS_AT_ONCE):
+        piece = slice(start, start + _ROWS_AT_ONCE)
+        found.append(bits_of(y[piece], answers_of(model, _Rows(raw[piece], "language"))[1]))
+    return np.concatenate(found)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -219,13 +236,20 @@ class Evaluation:
         }
 
 
-def evaluate(run: Run, path: Path | str | None = None, data_dir: Any = None, offline: bool = False) -> Evaluation:
+def evaluate(
+    run: Run,
+    path: Path | str | None = None,
+    data_dir: Any = None,
+    offline: bool = False,
+    encoding: str | None = None,
+) -> Evaluation:
     """Evaluate a run's network on its own test part, which is one use of it, or on other data with answers.
 
     Args:
         run: What `read_run` returned.
         path: A file or folder like the one it was trained on; None takes the test part.
         data_dir, offline: As for `Source.opened`.
+        encoding: Of that file; None takes what its first bytes say, else UTF-8.
     """
     if path is None:
         prepared = run.prepared(data_dir, offline)
@@ -233,20 +257,25 @@ def evaluate(run: Run, path: Path | str | None = None, data_dir: Any = None, off
         raw, y, groups, uses = part.raw, part.y, part.groups, prepared.sealed.test_uses
         where = "the same rows as when it was trained"
     else:
-        raw, y, groups = rows_of_file(run, Path(path))
+        raw, y, groups = rows_of_file(run, Path(path), encoding)
         where, uses = str(path), None
         if not run.source.is_name and Path(path).resolve() == Path(run.source.data):
             where += ", with the rows that it learned from: the numbers are better than they are for new rows"
     names = tuple(run.settings["class_names"])
     asked = _Rows(raw, run.settings["task"])
-    given, probabilities = answers_of(run.model, asked)
-    confusion = None
     if asked.task == "language":
-        bits = bits_of(y, probabilities)
+        bits = _bits_in_pieces(run.model, raw, y)
+        unknown = int((y < 0).sum())
+        if unknown:
+            where += f", without {unknown:,} of {y.size:,} characters, which the network never saw"
+            bits = bits[(y >= 0).any(axis=1)]
         blocks = np.arange(len(bits)) * min(len(bits), 50) // max(len(bits), 1)
         score = bootstrap(np.mean, bits, seed=run.seed, groups=blocks)
         scores = {"bits_per_symbol": score, "perplexity": Interval(*(2.0**end for end in score))}
-    elif asked.task == "regression":
+        return Evaluation(len(y), scores, None, where, uses)
+    given, _ = answers_of(run.model, asked)
+    confusion = None
+    if asked.task == "regression":
         grouped = None if groups is None or np.ndim(y) > 1 else groups
         scores = dict(regression_scores(np.ravel(y), np.ravel(given), seed=run.seed, groups=grouped))
     else:
@@ -262,34 +291,103 @@ class _Rows:
     task: str
 
 
-def rows_of_file(run: Run, path: Path) -> tuple[Any, np.ndarray, Any]:
+def rows_of_file(run: Run, path: Path, encoding: str | None = None) -> tuple[Any, np.ndarray, Any]:
     """Return the rows of a file with answers, as the run's network takes them: raw rows, answers, groups."""
     task = run.settings["task"]
     if task == "language":
-        raise ValueError(
-            explain(
-                "A network of plain text is evaluated on its own test part.",
-                "Expected no file.",
-                f"uncrumple evaluate {run.folder}",
-            )
-        )
-    opened = Source.of(str(path), run.source.options).opened()
-    data = opened.need_answers(to_learn=False)
-    preparation: Any = run.preparation
-    if opened.columns is not None and preparation.kind == "table":
-        raw = {name: values[opened._kept()] for name, values in preparation.read(opened.columns).items()}
-    else:
-        raw = preparation.read(data)
+        return _stretches_of(run, path, encoding)
+    check_file(path, run.settings["kind"])
+    if run.settings["kind"] == "table":
+        return _rows_of_table(run, path, encoding)
+    # How the training file was written down says nothing about this one: read wrongly, its words would be other words.
+    data = Source.of(str(path), {**run.source.options, "encoding": encoding}).opened().need_answers(to_learn=False)
+    raw = run.preparation.read(data)
     if data.task != task:
         raise ValueError(
             explain(f"The answers in {path} are a {data.task}.", f"Expected a {task}.", f"--task {task} when training")
         )
     y: Any = data.y
     if task == "classification":
-        places = {name: place for place, name in enumerate(run.settings["class_names"])}
-        words = data.decode(data.y).tolist()
-        strange = next((word for word in words if word not in places), None)
-        if strange is not None:
-            raise ValueError(unknown_name("class", strange, places))
-        y = np.array([places[word] for word in words], np.int64)
+        y = _as_learnt(run, data.decode(data.y).tolist())
     return raw, np.asarray(y), data.groups
+
+
+def _rows_of_table(run: Run, path: Path, encoding: str | None) -> tuple[Any, np.ndarray, Any]:
+    """Return the rows of a table that have an answer; only the columns that the network takes are looked at."""
+    preparation: Any = run.preparation
+    asked = run.source.options
+    if encoding is not None:
+        check_encoding(path)
+    columns = read_columns(path, encoding=encoding)
+    target = resolved(asked.get("target") or preparation.meaning["target"], columns)
+    kept = ~lacks_answer(columns[target])
+    if not kept.any():
+        raise ValueError(
+            explain(
+                f"The column '{target}' of {path} is empty.",
+                "Expected answers in it.",
+                "uncrumple predict, for rows without",
+            )
+        )
+    raw = {name: values[kept] for name, values in preparation.read(columns).items()}
+    groups = asked.get("groups")
+    if groups is not None:
+        groups = as_words(columns[resolved(groups, columns)])[kept].astype(str)
+    values = columns[target][kept]
+    numbers = as_numbers(values)
+    if run.settings["task"] == "regression":
+        if numbers is None or not np.isfinite(numbers).all():
+            strange = next(
+                one for one in values.tolist() if as_numbers(np.array([one], object)) is None or one == "inf"
+            )
+            raise ValueError(
+                explain(
+                    f"The column '{target}' of {path} holds {strange!r}.", "Expected numbers.", "leave this row out"
+                )
+            )
+        return raw, numbers.astype(np.float32), groups
+    codes, _, names = answers_in(path.name, values, "classification", None)
+    return raw, _as_learnt(run, [names[code] for code in codes.tolist()]), groups
+
+
+def _as_learnt(run: Run, words: list[str]) -> np.ndarray:
+    """Return classes as the numbers that the network knows them by."""
+    places = {name: place for place, name in enumerate(run.settings["class_names"])}
+    strange = next((word for word in words if word not in places), None)
+    if strange is not None:
+        raise ValueError(unknown_name("class", strange, places))
+    return np.array([places[word] for word in words], np.int64)
+
+
+def _stretches_of(run: Run, path: Path, encoding: str | None) -> tuple[Any, np.ndarray, None]:
+    """Return the stretches of a text, and after each of their characters the next; -1 for one never learnt."""
+    preparation: Any = run.preparation
+    steps, texts = preparation.length, preparation.read(path, encoding=encoding).tolist()
+    places = {character: place for place, character in enumerate(run.settings["class_names"])}
+    rows: list[str] = []
+    answers: list[list[int]] = []
+    for text in (one.replace("\r\n", "\n") for one in texts):
+        codes = [places.get(character, -1) for character in text]
+        for start in range(0, len(text) - steps, steps):
+            rows.append(text[start : start + steps])
+            answers.append(codes[start + 1 : start + steps + 1])
+    if not rows:
+        raise ValueError(
+            explain(
+                f"{path} has {max(map(len, texts), default=0):,} characters.",
+                f"Expected more than {steps:,}: the network reads stretches of {steps:,}.",
+                "a longer text",
+            )
+        )
+    y = np.array(answers, np.int64)
+    if (y < 0).all():
+        raise ValueError(
+            explain(
+                f"{path} has no character that the network has learnt.",
+                f"Expected some of {''.join(places)!r}.",
+                "a text in the same script; or --encoding, if the file is not UTF-8",
+            )
+        )
+    raw = np.empty(len(rows), dtype=object)
+    raw[:] = rows
+    return raw, y, None

@@ -55,7 +55,7 @@ def write_settings(
     """Write `run.json`: what is needed to read the run, and its data, again."""
     dataset = prepared.dataset
     settings = {
-        "source": source.to_dict(),
+        "source": {**source.to_dict(), "from_run": source.seen_from(folder)},
         "kind": dataset.kind,
         "task": dataset.task,
         "rows": len(dataset),

@@ -194,7 +194,9 @@ def confusion_of(truth: np.ndarray, answers: np.ndarray, class_names: Sequence[s
         rows, hits = int(matrix[label].sum()), int(matrix[label, label])
         recall = wilson(hits, rows) if rows else Interval(math.nan, math.nan, math.nan)
         classes.append(ClassScore(name, float(precision[label]), recall, float(f1[label]), rows))
-    return Confusion(matrix, names, tuple(classes), float(matthews_corrcoef(right, given)))
+    # Of one class in truth and answers there is nothing to correlate, and scikit-learn would warn.
+    several = len(np.union1d(right, given)) > 1
+    return Confusion(matrix, names, tuple(classes), float(matthews_corrcoef(right, given)) if several else 0.0)
 
 
 def _share(value: float) -> str:

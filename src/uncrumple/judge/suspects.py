@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from uncrumple.data.checks.suspects import told_apart
 from uncrumple.judge.baselines import MAJORITY
 from uncrumple.judge.mistakes import Mistake, class_probabilities, worst_mistakes
 
@@ -33,13 +34,17 @@ class Piles:
         suspects: How many rows there are of the second kind in all.
         wrong: How many mistakes there are in all.
         rule: How they were told apart, in words.
+        doubtful: Between how many classes a label can be doubted: those that the network tells apart.
+        classes: How many classes there are in the test part; 0 where that was not counted.
 
     Example:
-        >>> shares = np.array([[0.99, 0.01], [0.6, 0.4], [0.9, 0.1], [0.1, 0.9]])
-        >>> others = {"tree": np.array([0, 1, 0, 1]), "SVM": np.array([0, 1, 0, 1])}
-        >>> found = two_piles(np.array([1, 1, 0, 1]), shares, ("cat", "dog"), others)
+        >>> truth = np.repeat([0, 1], 20)
+        >>> shares = np.where(truth[:, None] == [0, 1], 0.9, 0.1)
+        >>> shares[0], shares[1] = [0.01, 0.99], [0.4, 0.6]
+        >>> others = {name: np.r_[1, truth[1:]] for name in ("tree", "SVM")}
+        >>> found = two_piles(truth, shares, ("cat", "dog"), others)
         >>> [one.in_words() for one in found.label_suspect], [one.in_words() for one in found.model_wrong]
-        (['dog → cat (99 %)'], ['dog → cat (60 %)'])
+        (['cat → dog (99 %)'], ['cat → dog (60 %)'])
     """
 
     model_wrong: tuple[Mistake, ...]
@@ -47,15 +52,22 @@ class Piles:
     suspects: int
     wrong: int
     rule: str
+    doubtful: int = 0
+    classes: int = 0
 
     def in_words(self) -> str:
         """Return the sizes of the piles in a sentence."""
         if not self.wrong:
             return "No mistakes."
+        mistakes = "1 mistake" if self.wrong == 1 else f"{self.wrong:,} mistakes"
         if not self.suspects:
-            return f"{self.wrong:,} mistakes; no label is suspect."
+            if self.doubtful or not self.classes:
+                return f"{mistakes}; no label is suspect."
+            return (
+                f"{mistakes}; no label can be called suspect: the network does not tell the classes apart well enough."
+            )
         rows = "label is" if self.suspects == 1 else "labels are"
-        return f"{self.wrong:,} mistakes; {self.suspects:,} {rows} suspect: look at these rows first."
+        return f"{mistakes}; {self.suspects:,} {rows} suspect: look at these rows first."
 
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain data that JSON can hold."""
@@ -63,6 +75,8 @@ class Piles:
             "wrong": self.wrong,
             "suspects": self.suspects,
             "rule": self.rule,
+            "doubtful_classes": self.doubtful,
+            "classes": self.classes,
             "model_wrong": [one.to_dict() for one in self.model_wrong],
             "label_suspect": [one.to_dict() for one in self.label_suspect],
         }
@@ -81,6 +95,11 @@ def two_piles(
     labelled so on average (after confident learning, C. Northcutt et al., 2021), and all but at most
     one of the models, of which there are at least three, give one and the same other answer. Without
     other models the network must be 99 % sure of another answer besides.
+
+    No label is doubted but between classes that the network tells apart on the other rows (an F1 of
+    at least 0.85 for each of them, and of 0.9 on average; a class of few rows is taken to be more like
+    all rows): where classes overlap, or the network has
+    not learnt them, rows that are merely hard look the same.
 
     Args:
         truth: The label of each test row, a whole number from 0.
@@ -111,7 +130,9 @@ def two_piles(
     else:
         suspect = hardly & (shares.max(axis=1) >= _SURE_ALONE)
         rule = f"the network is at least {100 * _SURE_ALONE:.0f} % sure; there were no other models to ask"
-    suspect &= answers != right
+    apart = told_apart(right, answers, shares.shape[1])
+    suspect &= (answers != right) & apart[right] & apart[answers]
+    rule += "; and it tells the two classes apart (F1 of 0.85 or more each)"
     # Ordered by how little the truth was believed: the worst first.
     return Piles(
         tuple([one for one in every if not suspect[one.row]][:count]),
@@ -119,4 +140,6 @@ def two_piles(
         int(suspect.sum()),
         len(every),
         rule,
+        int(apart.sum()),
+        len(np.unique(right)),
     )

@@ -11,6 +11,7 @@ from PIL import Image
 
 from uncrumple.data import Images, Table
 from uncrumple.data.checks import CHECKS, check
+from uncrumple.data.checks.suspects import told_apart
 from uncrumple.data.named import load
 from uncrumple.data.split import split
 
@@ -340,6 +341,24 @@ def test_suspect_labels(random):
 def test_labels_of_overlapping_classes_are_not_doubted(random):
     report = check(random.normal(size=(200, 3)), random.integers(0, 2, 200), only=["suspect-labels"])
     assert not report.findings and "where classes overlap" in report.not_run[0].why
+
+
+def test_labels_are_not_doubted_for_a_rare_class_that_is_not_told_apart(random):
+    y = np.array(["no", "yes"])[(np.arange(400) % 50 == 0).astype(int)]  # always "no" is right 98 times in 100
+    x = np.stack([np.arange(400) * 7 % 13, np.arange(400) % 5], axis=1).astype(float)
+    report = check(x, y, only=["suspect-labels"])
+    assert not report.findings and [one.name for one in report.ran] == ["suspect-labels"]
+
+
+def test_told_apart():
+    truth = np.repeat([0, 1, 2], [100, 100, 20])
+    answers = truth.copy()
+    assert told_apart(truth, answers, 3).tolist() == [True, True, True]
+    answers[:15] = 2  # nearly half of those called so are not
+    assert told_apart(truth, answers, 3).tolist() == [True, True, False]
+    answers[:60] = 1
+    assert not told_apart(truth, answers, 3).any()
+    assert not told_apart(truth, np.zeros_like(truth), 3).any()
 
 
 # --- texts and series -----------------------------------------------------------------------

@@ -89,7 +89,7 @@ def _comparable(view: View, part: Part, clock: Clock) -> tuple[list[np.ndarray],
         for one, chosen in zip((view.train, part), rows):
             seen = pictures(view, one, clock)
             kept = np.isin(seen.rows, chosen)
-            cells = _cells(seen.small[kept])
+            cells = _cells(seen.small[kept], clock)
             made.append(np.concatenate([seen.appearance[kept], seen.sizes[kept], cells], axis=1).astype(np.float64))
         names = [*(f"{name} colour" if place > 1 else name for place, name in enumerate(APPEARANCE)), "height", "width"]
         return made, names + [f"cell {place}" for place in range(made[0].shape[1] - len(names))]
@@ -101,13 +101,16 @@ def _comparable(view: View, part: Part, clock: Clock) -> tuple[list[np.ndarray],
     except ValueError:
         raise CannotRunError("the texts share no words") from None
     form = ["characters", "words", "capitals", "digits", "marks", "lines", "other alphabets"]
-    counts = [np.concatenate([words.transform(some).toarray(), [form_of(t) for t in some]], axis=1) for some in texts]
+    counts = [
+        np.concatenate([words.transform(some).toarray(), [form_of(t) for t in clock.within(some, 256)]], axis=1)
+        for some in texts
+    ]
     return counts, [*(f"word '{word}'" for word in words.get_feature_names_out()), *form]
 
 
-def _cells(small: np.ndarray) -> np.ndarray:
+def _cells(small: np.ndarray, clock: Clock) -> np.ndarray:
     side = min(6, *small.shape[1:])
-    return np.stack([shrunk(picture, side, side).reshape(-1) for picture in small])
+    return np.stack([shrunk(picture, side, side).reshape(-1) for picture in clock.within(small)])
 
 
 def _told_apart(ours: np.ndarray, theirs: np.ndarray, seed: int, clock: Clock) -> tuple[float, float, np.ndarray]:
@@ -122,13 +125,15 @@ def _told_apart(ours: np.ndarray, theirs: np.ndarray, seed: int, clock: Clock) -
         ours = ours[np.sort(random.choice(len(ours), 4 * len(theirs), replace=False))]
     x = np.concatenate([ours, theirs])
     side = np.repeat([0, 1], [len(ours), len(theirs)])
-    guesses, weights = np.zeros(len(x)), np.zeros(x.shape[1])
+    guesses, weights, took = np.zeros(len(x)), np.zeros(x.shape[1]), 0.0
     for learned, held_back in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(x, side):
-        clock.need_time()
+        clock.need_time(took)
+        began = clock.spent
         model = RandomForestClassifier(_TREES, min_samples_leaf=5, class_weight="balanced", random_state=seed)
         model.fit(x[learned], side[learned])
         guesses[held_back] = model.predict_proba(x[held_back])[:, 1]
         weights += model.feature_importances_ / _FOLDS
+        took = clock.spent - began
     area = float(roc_auc_score(side, guesses))
     deviation = math.sqrt((len(x) + 1) / (12 * len(ours) * len(theirs)))
     return area, (area - 0.5) / deviation, weights

@@ -28,7 +28,7 @@ def exact_duplicates(view: View, clock: Clock) -> list[Finding]:
     for row, mark in enumerate(train):
         if mark:
             known.setdefault(mark, row)
-    expected = _expected(view)
+    expected = _expected(view, clock)
     for part in view.held_back:
         pairs = [(row, known[mark]) for row, mark in enumerate(prints[part.name]) if mark in known]
         if pairs and _surprising(len(pairs), expected.get(part.name, 0.0)):
@@ -95,13 +95,20 @@ def exact_duplicates(view: View, clock: Clock) -> list[Finding]:
 
 def fingerprints(view: View, part: Part, clock: Clock) -> list[bytes]:
     """Return the SHA-256 of each row in a canonical form; empty where there is nothing to compare."""
+    key = ("fingerprints", part.name)
+    if key not in view.kept:
+        view.kept[key] = _fingerprints(view, part, clock)
+    return view.kept[key]
+
+
+def _fingerprints(view: View, part: Part, clock: Clock) -> list[bytes]:
     if view.kind == "table":
-        columns = [_canonical(values) for values in part.x.values()]
-        return [hashlib.sha256(repr(row).encode()).digest() for row in zip(*columns)]
+        columns = [_canonical(values) for values in clock.within(list(part.x.values()), at_once=1)]
+        return [hashlib.sha256(repr(row).encode()).digest() for row in clock.within(zip(*columns))]
     if view.kind == "text":
         return [
             hashlib.sha256(text.encode()).digest() if (text := _plain_text(raw)) and len(text) > 15 else b""
-            for raw in part.x
+            for raw in clock.within(part.x, at_once=1024)
         ]
     if part.x is None:
         marks = []
@@ -137,7 +144,7 @@ def _plain_text(text: str) -> str:
     return " ".join("".join(sign if sign.isalnum() else " " for sign in text.casefold()).split())
 
 
-def _expected(view: View) -> dict[Any, float]:
+def _expected(view: View, clock: Clock) -> dict[Any, float]:
     """Return how many equal rows a table of so few different values has by chance, per part and within it.
 
     If the columns had nothing to do with each other within a class, two rows of it would be equal
@@ -155,7 +162,7 @@ def _expected(view: View) -> dict[Any, float]:
     all_codes = np.concatenate([codes[part.name] for part in view.parts])
     chance = dict.fromkeys(np.unique(all_codes), 1.0)
     for name in view.train.x:
-        together = [repr(value) for part in view.parts for value in _canonical(part.x[name])]
+        together = [repr(value) for part in view.parts for value in clock.within(_canonical(part.x[name]))]
         numbered = np.unique(together, return_inverse=True)[1]
         for kind in chance:
             counts = np.bincount(numbered[all_codes == kind])

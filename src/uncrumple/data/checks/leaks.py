@@ -133,7 +133,7 @@ def identifiers(view: View, clock: Clock) -> list[Finding]:
     if sum(len(part) for part in view.parts) < 20:
         raise CannotRunError("it needs 20 rows")
     found: list[tuple[str, str, float]] = []
-    for name in view.train.x:
+    for name in clock.within(list(view.train.x), at_once=1):
         together = np.concatenate([part.x[name] for part in view.parts])
         there = together[~is_missing(together)]
         if len(there) < _UNIQUE * len(together):

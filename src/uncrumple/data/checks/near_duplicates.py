@@ -120,9 +120,9 @@ def _by_chance(pairs: int, rows: int, clock: Clock) -> int:
     return usual
 
 
-def _reduced(small: np.ndarray, side: int) -> np.ndarray:
+def _reduced(small: np.ndarray, side: int, clock: Clock) -> np.ndarray:
     side = min(side, *small.shape[1:])
-    return np.stack([shrunk(picture, side, side) for picture in small])
+    return np.stack([shrunk(picture, side, side) for picture in clock.within(small)])
 
 
 def _limit(small: np.ndarray) -> float:
@@ -146,12 +146,16 @@ def _alike(first: Pictures, second: Pictures | None, clock: Clock) -> list[tuple
     if not len(ones) or not len(others):
         return []
     if ones.shape[1:] != others.shape[1:]:
-        ones = np.stack([shrunk(picture, *others.shape[1:]) for picture in ones])
+        ones = np.stack([shrunk(picture, *others.shape[1:]) for picture in clock.within(ones)])
     limit = _limit(others)
     units = _unit(ones), _unit(others)
-    rough = tuple(_unit(_reduced(small, _ROUGH_SIDE)) for small in (ones, others))
+    rough = tuple(_unit(_reduced(small, _ROUGH_SIDE, clock)) for small in (ones, others))
     half = min(others.shape[1:]) // 2
-    halved = tuple(_unit(_reduced(small, half)) for small in (ones, others)) if others[0].size >= _FEW_PIXELS else None
+    halved = (
+        tuple(_unit(_reduced(small, half, clock)) for small in (ones, others))
+        if others[0].size >= _FEW_PIXELS
+        else None
+    )
     best: dict[int, tuple[int, float]] = {}
     # Half of what is left, so that the checks that follow get their turn.
     until = clock.spent + clock.left / 2

@@ -14,7 +14,7 @@ from uncrumple.data.checks.view import Part, View, array
 SMALL = 32  # the side of the small copy that is kept of every picture
 # The share of the budget that reading files may take; what is left is for looking at what was read.
 _READING = 0.5
-_AT_ONCE = 4096
+_AT_ONCE = 512
 _ENOUGH = 96  # pixels along the shorter side; what is larger is read smaller
 APPEARANCE = ("mean", "deviation", "red", "green", "blue")
 BACKGROUND = ("edge red", "edge green", "edge blue", "edge deviation")
@@ -65,9 +65,8 @@ def pictures(view: View, part: Part, clock: Clock) -> Pictures:
 
 def _look(view: View, part: Part, clock: Clock) -> Pictures:
     if isinstance(part.x, np.ndarray) and part.files is None and part.x.ndim in (3, 4) and max(_sides(part.x)) <= SMALL:
-        return _look_at_array(part)
-    everything = sum(len(one) for one in view.parts)
-    until = clock.spent + clock.budget * _READING * len(part) / everything
+        return _look_at_array(view, part, clock)
+    until = _until(view, part, clock)
     small, appearance, background, flat, rows, sizes = [], [], [], [], [], []
     facts: list[tuple[Any, ...]] = []
     broken: list[tuple[int, str]] = []
@@ -147,12 +146,23 @@ def _sides(x: np.ndarray) -> tuple[int, int]:
     return x.shape[1], x.shape[2]
 
 
-def _look_at_array(part: Part) -> Pictures:
+def _until(view: View, part: Part, clock: Clock) -> float:
+    """Return how many seconds may be spent when the pictures of a part have been read."""
+    everything = sum(len(one) for one in view.parts)
+    return clock.spent + clock.budget * _READING * len(part) / everything
+
+
+def _look_at_array(view: View, part: Part, clock: Clock) -> Pictures:
     """Return what `_look` returns, for small pictures of one size, many at a time."""
     largest, sides = _largest(part), _sides(part.x)
-    pieces: list[tuple[np.ndarray, ...]] = []
+    pieces: dict[int, tuple[np.ndarray, ...]] = {}
     bad_values: list[tuple[int, str]] = []
-    for start in range(0, len(part), _AT_ONCE):
+    until = _until(view, part, clock)
+    # Pieces from everywhere, so that what is read in time is a sample of all of it.
+    starts = np.arange(0, len(part), _AT_ONCE)
+    for start in np.random.default_rng(view.seed).permutation(starts).tolist():
+        if pieces and clock.spent > until:
+            break
         values = np.asarray(part.x[start : start + _AT_ONCE], np.float32) * np.float32(255 / largest)
         values = values[..., None] if values.ndim == 3 else values
         values = values if values.shape[1:3] == sides else np.moveaxis(values, 1, -1)
@@ -166,11 +176,12 @@ def _look_at_array(part: Part) -> Pictures:
         flat = (values.max(axis=(1, 2)) - values.min(axis=(1, 2))).max(axis=1) < 2.0
         whole = np.stack([grey.mean(axis=(1, 2)), grey.std(axis=(1, 2))], axis=1)
         spread = edge.mean(axis=2).std(axis=1)[:, None]
-        pieces.append((grey, np.concatenate([whole, colours], axis=1), np.concatenate([rim, spread], axis=1), flat))
-    small, appearance, background, flat = (np.concatenate(column) for column in zip(*pieces))
-    rows = np.arange(len(part))
-    sizes = np.tile(sides, (len(part), 1))
-    return Pictures(rows, small, appearance, background, flat, {}, [], len(part), sizes, bad_values)
+        pieces[start] = (grey, np.concatenate([whole, colours], axis=1), np.concatenate([rim, spread], axis=1), flat)
+    order = sorted(pieces)
+    small, appearance, background, flat = (np.concatenate(column) for column in zip(*(pieces[at] for at in order)))
+    rows = np.concatenate([np.arange(at, min(at + _AT_ONCE, len(part))) for at in order])
+    sizes = np.tile(sides, (len(rows), 1))
+    return Pictures(rows, small, appearance, background, flat, {}, [], len(rows), sizes, sorted(bad_values))
 
 
 def shrunk(grey: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -92,13 +92,13 @@ def window_overlap(view: View, clock: Clock) -> list[Finding]:
     if train.shape[1] < _STEPS:
         raise CannotRunError(f"it needs windows of at least {_STEPS} steps")
     known: set[bytes] = set()
-    for window in train:
+    for window in clock.within(train):
         known.update(window[start : start + _STEPS].tobytes() for start in range(len(window) - _STEPS + 1))
     found = []
     for part in parts:
         clock.need_time()
         windows = _windows(view, part)
-        ends = [window[-_STEPS:] for window in windows]
+        ends = [window[-_STEPS:] for window in clock.within(windows)]
         # Steps without change are everywhere.
         rows = [row for row, end in enumerate(ends) if end.std(axis=0).any() and end.tobytes() in known]
         if len(rows) > _OVERLAP * len(windows):

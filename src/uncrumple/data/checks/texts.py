@@ -76,7 +76,11 @@ def broken_encoding(view: View, clock: Clock) -> list[Finding]:
                 "html.unescape(re.sub(r'<[^>]+>', ' ', text)) for each text",
             ),
         ):
-            hits = [(row, match.group()) for row, text in enumerate(part.x) if (match := pattern.search(text))]
+            hits = [
+                (row, match.group())
+                for row, text in enumerate(clock.within(part.x, 1024))
+                if (match := pattern.search(text))
+            ]
             if len(hits) > limit * len(part):
                 found.append(
                     Finding(
@@ -156,14 +160,14 @@ def text_overlap(view: View, clock: Clock) -> list[Finding]:
     if len(train) > 20_000_000:
         clock.remark("on the first 20,000,000 characters of the training part")
         train = train[:20_000_000]
-    known = {hash(train[place : place + _WINDOW]) for place in range(len(train) - _WINDOW + 1)}
+    known = {hash(train[place : place + _WINDOW]) for place in clock.within(range(len(train) - _WINDOW + 1), 65_536)}
     found = []
     for part in parts:
         clock.need_time()
-        texts = [" ".join(text.split()) for text in part.x]
+        texts = [" ".join(text.split()) for text in clock.within(part.x)]
         windows = [
             (row, text[place : place + _WINDOW])
-            for row, text in enumerate(texts)
+            for row, text in enumerate(clock.within(texts, 1024))
             for place in range(0, len(text) - _WINDOW + 1, _WINDOW)
         ]
         shared = [(row, window) for row, window in windows if hash(window) in known]

@@ -16,6 +16,8 @@ SHOWN = 50
 _DEVIATIONS = (0.1, 10.0)
 _DEVIATION_RATIO = 100.0
 _PART_RATIO = 10.0
+# So many values tell a deviation as well as all of them.
+_MOST_VALUES = 1_000_000
 # What people write where a value is missing.
 _PLACEHOLDERS = {"", "?", "na", "n/a", "nan", "null", "none", "-", "--", "missing", "unknown", "#n/a"}
 
@@ -155,7 +157,7 @@ def _missing_inputs(view: View, part: Part, clock: Clock) -> list[tuple[str, np.
         return []
     tables = part.x if view.kind == "table" else {"": np.asarray(part.x).reshape(len(part), -1)}
     sorts: dict[str, list[tuple[str, np.ndarray]]] = {"NaN": [], "infinity": [], "a placeholder such as '?'": []}
-    for name, values in tables.items():
+    for name, values in clock.within(list(tables.items()), at_once=1):
         sorts["NaN"].append((name, is_missing(values)))
         if values.dtype.kind == "f":
             sorts["infinity"].append((name, np.isinf(values)))
@@ -193,7 +195,7 @@ def constant_columns(view: View, clock: Clock) -> list[Finding]:
     else:
         columns = part.x
     constant = []
-    for name, values in columns.items():
+    for name, values in clock.within(list(columns.items()), at_once=1):
         there = values[~is_missing(values)]
         if not len(there) or (there == there[0]).all():
             constant.append(name)
@@ -220,7 +222,7 @@ def constant_columns(view: View, clock: Clock) -> list[Finding]:
 def input_scale(view: View, clock: Clock) -> list[Finding]:
     """Find inputs far from deviation 1, columns of very different size, and parts scaled differently."""
     found = []
-    numbers = {part.name: _numbers(view, part) for part in view.parts}
+    numbers = {part.name: _numbers(view, part) for part in clock.within(view.parts, at_once=1)}
     train = numbers[view.train.name]
     if train.size == 0 or train.shape[1] == 0:
         raise CannotRunError("there are no columns of numbers")
@@ -291,9 +293,10 @@ def _numbers(view: View, part: Part) -> np.ndarray:
     """Return the numbers of a part, (rows, columns); a sample of them where there are very many."""
     if view.kind == "table":
         columns = [values for values in part.x.values() if values.dtype.kind == "f"]
-        return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+        step = max(1, len(part) * len(columns) // _MOST_VALUES)
+        return np.stack([values[::step] for values in columns], axis=1) if columns else np.zeros((0, 0))
     if isinstance(part.x, np.ndarray) and part.x.dtype.kind in "iufb":
-        step = max(1, part.x.size // 4_000_000)
+        step = max(1, part.x.size // _MOST_VALUES)
         return np.asarray(part.x[::step], np.float64).reshape(len(part.x[::step]), -1)
     raise CannotRunError("files of pictures are scaled where they are read")
 

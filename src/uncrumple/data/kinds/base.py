@@ -382,12 +382,13 @@ def answers_of(
     if task is None:
         task = "regression" if numeric and not _are_classes(labels) and class_names is None else "classification"
     if task == "regression":
-        if not numeric or not np.isfinite(labels).all():
+        bad = labels.reshape(-1)[~np.isfinite(labels.reshape(-1)) if numeric else slice(None)]
+        if len(bad):
             raise ValueError(
                 explain(
-                    f"{owner} got task='regression', and answers such as {labels.reshape(-1)[0]!r}.",
+                    f"{owner} got task='regression', and answers such as {bad[:1].tolist()[0]!r}.",
                     "Expected finite numbers.",
-                    "task='classification'",
+                    "leave out the rows without a finite answer" if numeric else "task='classification'",
                 )
             )
         return labels.astype(np.float32), task, ()

@@ -24,6 +24,16 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# How files begin that are no text, and are often taken for one.
+_NOT_TEXT = (
+    (b"PK\x03\x04", "a zip archive or an Excel sheet", "save the sheet as CSV, or unpack the archive"),
+    (b"\xd0\xcf\x11\xe0", "an Excel sheet or a Word document", "save it as CSV, or as text"),
+    (b"%PDF", "a PDF document", "save what is in it as text or CSV"),
+    (b"\x89PNG", "a PNG picture", "a folder of pictures, in place of one"),
+    (b"\xff\xd8\xff", "a JPEG picture", "a folder of pictures, in place of one"),
+    (b"\x1f\x8b", "packed with gzip", "unpack it first: gunzip"),
+    (b"PAR1", "a Parquet table", "rename it: its name must end in .parquet"),
+)
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_RECORDS = 100
 
@@ -98,10 +108,13 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
     """Return the text in the content of a file, its encoding, and how many bytes of a mark were skipped.
 
     Raises:
-        ValueError: A byte is not of the encoding; the message names its place.
+        ValueError: A byte is not of the encoding, and the message names its place; or the file is of another kind.
         LookupError: There is no such encoding.
     """
     skipped = 0
+    for start, what, fix in _NOT_TEXT:
+        if content.startswith(start):
+            raise ValueError(explain(f"{name} is {what}.", "Expected a CSV or text file.", fix))
     if encoding is None:
         mark, encoding = next(((mark, found) for mark, found in _MARKS if content.startswith(mark)), (b"", "utf-8"))
         skipped = len(mark)

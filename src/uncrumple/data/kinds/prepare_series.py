@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,17 +75,23 @@ class SeriesPreparation(Preparation):
     def inputs(self) -> Any:
         return Input((self.steps, len(self.columns)), name="window")
 
-    def read(self, source: Any) -> np.ndarray:
-        """Return the last steps of a CSV file, a frame, a dict or an array as a window; or windows as they are."""
+    def read(self, source: Any, encoding: str | None = None) -> np.ndarray:
+        """Return the last steps of a CSV file, a frame, a dict or an array as a window; or windows as they are.
+
+        Args:
+            source: Where the steps are, the oldest first.
+            encoding: Of a CSV file; None takes what its first bytes say, else UTF-8.
+        """
         from uncrumple.data.kinds.series import Series
         from uncrumple.data.kinds.series import _steps as steps_of
-        from uncrumple.data.kinds.table import lacks_columns
+        from uncrumple.data.kinds.table import lacks_columns, read_columns
 
         if isinstance(source, Series):
             return source.raw
         if hasattr(source, "ndim") and source.ndim == 3:
             return np.asarray(source, dtype=np.float32)
-        values, names, _ = steps_of(source, None, None, [])
+        is_file = isinstance(source, (str, os.PathLike))
+        values, names, _ = steps_of(read_columns(source, encoding=encoding) if is_file else source, None, None, [])
         if tuple(names) != tuple(self.columns):
             lacking = [name for name in self.columns if name not in names]
             if lacking:

@@ -128,11 +128,16 @@ class TablePreparation(Preparation):
             for column in self.columns
         }
 
-    def read(self, source: Any) -> dict[str, np.ndarray]:
-        """Return the rows of a CSV or Parquet file, a frame, a dict of columns or a `Table` as raw rows."""
+    def read(self, source: Any, encoding: str | None = None) -> dict[str, np.ndarray]:
+        """Return the rows of a CSV or Parquet file, a frame, a dict of columns or a `Table` as raw rows.
+
+        Args:
+            source: Where the rows are.
+            encoding: Of a CSV file; None takes what its first bytes say, else UTF-8.
+        """
         from uncrumple.data.kinds.table import columns_like
 
-        return columns_like(source, [(column["name"], column["kind"]) for column in self.columns])
+        return columns_like(source, [(column["name"], column["kind"]) for column in self.columns], encoding=encoding)
 
     def in_words(self) -> str:
         counts = Counter(column["kind"] for column in self.columns)

@@ -97,12 +97,13 @@ class TextPreparation(Preparation):
     def inputs(self) -> Any:
         return Input((), dtype="string", name="text")
 
-    def read(self, source: Any, text: str | None = None) -> np.ndarray:
+    def read(self, source: Any, text: str | None = None, encoding: str | None = None) -> np.ndarray:
         """Return texts, files of them, a table's column or a `Text` as raw rows.
 
         Args:
             source: Text files as paths ending in .txt, a list of texts, a CSV file, or a `Text`.
             text: The column of a CSV file that holds the texts; None takes the one with the longest.
+            encoding: Of files; None takes what their first bytes say, else UTF-8.
         """
         from uncrumple.data.kinds.delimited import decode, missing_file
         from uncrumple.data.kinds.text import Text
@@ -117,11 +118,11 @@ class TextPreparation(Preparation):
                 files = sorted(path.rglob("*.txt"))
                 if not files:
                     raise ValueError(explain(f"{path} holds no .txt files.", "Expected texts.", "check the path"))
-                source = [decode(one.read_bytes(), one.name)[0] for one in files]
+                source = [decode(one.read_bytes(), one.name, encoding)[0] for one in files]
             elif path.suffix.lower() in (".csv", ".tsv", ".parquet", ".pq"):
-                return Text(path, text=text).raw
+                return Text(path, text=text, encoding=encoding).raw
             else:
-                source = [decode(path.read_bytes(), path.name)[0]]
+                source = [decode(path.read_bytes(), path.name, encoding)[0]]
         texts = [source] if isinstance(source, str) else list(np.asarray(source, dtype=object).reshape(-1))
         if not texts or not (is_text_list(texts) or is_text_array(np.asarray(texts, dtype=object))):
             raise ValueError(

@@ -73,7 +73,7 @@ def from_any(
         if start[:2] == b"\x1f\x8b" or (start[:2] == b"\0\0" and ending not in (".txt", ".md")):
             return Images(path, **more)
         if ending == ".npy":
-            return Images(np.load(path, allow_pickle=False), **more)
+            return Images(read_array(path), **more)
         if ending in ENDINGS:
             raise ValueError(
                 explain(f"{path} is one picture.", "Expected a folder with a folder for each class.", f"{path.parent}")
@@ -90,6 +90,27 @@ def from_any(
     if values.ndim == 2:
         return Table({f"column {place + 1}": values[:, place] for place in range(values.shape[1])}, target, **more)
     return Images(source, **more)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Return the array in a NumPy file.
+
+    Raises:
+        ValueError: It is damaged, or holds Python objects, which are never loaded.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        said = "it holds no array of numbers" if "pickle" in str(error) else str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            explain(f"{path} cannot be read: {said}.", "Expected what np.save wrote.", "np.save(path, x)")
+        ) from None
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise ValueError(
+            explain(f"{path} holds several arrays.", "Expected one array, as np.save writes it.", "np.save(path, x)")
+        )
+    return found
 
 
 def _of_folder(path: Path) -> Any:

@@ -95,7 +95,7 @@ class Text(RawData):
         if path is not None and not path.exists():
             raise missing_file(path, "a text, a table, or a folder of texts")
         if text is not None or target is not None or (path is not None and path.suffix.lower() in _TABLES):
-            texts, labels, groups, times = _from_table(source, text, target, groups, time, notes)
+            texts, labels, groups, times = _from_table(source, encoding, text, target, groups, time, notes)
         elif path is not None and path.is_dir():
             files, numbers, found = find("Text", str(path), "inferred", (".txt",), class_names, False, 0, True, False)
             texts = [decode(Path(one).read_bytes(), one, encoding)[0] for one in files]
@@ -183,8 +183,10 @@ class Text(RawData):
         return TextPreparation(**fitted(rows.raw, self.task == "language"), meaning=rows._meaning())
 
 
-def _from_table(source: Any, text: Any, target: Any, groups: Any, time: Any, notes: list[str]) -> Any:
-    found = read_columns(source)
+def _from_table(
+    source: Any, encoding: str | None, text: Any, target: Any, groups: Any, time: Any, notes: list[str]
+) -> Any:
+    found = read_columns(source, encoding=encoding)
     for column in (text, target, *(one for one in (groups, time) if isinstance(one, str))):
         if column is not None and column not in found:
             raise ValueError(unknown_name("column", str(column), found))
@@ -247,6 +249,8 @@ def _speeches(content: str, most: int, name: str, notes: list[str]) -> tuple[lis
 
 def _stretches(content: str, steps: int, name: str) -> tuple[list[str], np.ndarray, str]:
     """Return stretches of a text, the characters that follow theirs as numbers, and all characters."""
+    if len(content.strip()) < 3:
+        raise ValueError(explain(f"{name} is empty.", "Expected a text to learn from.", "check the file"))
     if len(content) < 2 * steps + 1:
         raise ValueError(
             explain(
