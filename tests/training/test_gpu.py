@@ -9,6 +9,7 @@ import torch
 
 import uncrumple as keras
 from uncrumple import layers
+from uncrumple.training import recorded_steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -174,3 +175,37 @@ def test_a_model_on_the_cpu_while_the_gpu_is_the_default():
         assert other.fit(TOKENS, Y, shuffle=False, verbose=0).history["loss"] == expected
     finally:
         torch.set_default_device(None)
+
+
+@pytest.mark.parametrize("network", [dense, convolutional], ids=lambda network: network.__name__)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_recorded_steps_train_like_ordinary_ones(network, policy, monkeypatch):
+    recorded, record = [], recorded_steps.Recorder.record
+
+    def counted(self, *arguments):
+        recorded.append(self)
+        return record(self, *arguments)
+
+    monkeypatch.setattr(recorded_steps.Recorder, "record", counted)
+    x, y = DATA[network]
+
+    def trained(eager):
+        keras.utils.set_random_seed(1)
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = keras.Sequential([*network()[:-1], layers.Dropout(0.3), layers.Dropout(0.3, seed=1), network()[-1]])
+        finally:
+            keras.config.set_dtype_policy("float32")
+        model.to("cuda")
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"], run_eagerly=eager)
+        return model.fit(x, y, batch_size=4, epochs=3, verbose=0).history, model.get_weights()
+
+    history, weights = trained(eager=False)
+    assert len(recorded) == 1
+    wanted, ordinary = trained(eager=True)
+    assert len(recorded) == 1
+    near = 1e-3 if policy == "float32" else 2e-2
+    np.testing.assert_allclose(history["loss"], wanted["loss"], rtol=near)
+    for one, other in zip(weights, ordinary, strict=True):
+        np.testing.assert_allclose(one, other, rtol=near, atol=near)

@@ -134,7 +134,7 @@ class Model(Network, loop.Steps):
             loss_weights: Weight of each output's loss.
             metrics: What to report besides the loss, without sample weights: a list, or one list per output.
             weighted_metrics: What to report with sample weights.
-            run_eagerly: Kept with the model; torch always runs eagerly.
+            run_eagerly: True records no steps of a model on a GPU; elsewhere torch always runs eagerly.
             steps_per_execution: Callbacks are called at every n-th batch.
             jit_compile: True runs the network through `torch.compile`; "auto" and False do not.
             auto_scale_loss: Scale the loss under the policy `mixed_float16`, where small gradients underflow.

@@ -25,6 +25,7 @@ from uncrumple.training.first_numbers import warn_of_nan
 from uncrumple.training.interrupt import Interrupt
 from uncrumple.training.native_epochs import planned_epochs
 from uncrumple.training.plan import make_plan
+from uncrumple.training.recorded_steps import recorded_steps, recordings_of
 from uncrumple.training.shared import SharedWork, shared_work
 from uncrumple.training.threads import thread_choice
 
@@ -36,7 +37,7 @@ class Steps:
         """Learn from one batch; return the metrics so far."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         if self._plan is not None and self._plan.step(x, y, sample_weight):
-            return LazyLogs(self.get_metrics_result)  # a dense network: all of what follows by one native call
+            return LazyLogs(self.get_metrics_result)  # all of what follows in one native call, or recorded for a GPU
         y_pred = self(x)
         loss = _one_number(self, self.compute_loss(x, y, y_pred, sample_weight))
         self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
@@ -123,7 +124,13 @@ def fit(
     batches = batches if work is None else work.share_of(batches)
     callbacks.on_train_begin()
     initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
-    with freed_memory_kept(), Interrupt(model) as interrupt, thread_choice() as threads, work or nullcontext():
+    with (
+        freed_memory_kept(),
+        Interrupt(model) as interrupt,
+        thread_choice() as threads,
+        recordings_of(model),
+        work or nullcontext(),
+    ):
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             model.train()
@@ -228,9 +235,9 @@ def predict(model: Any, batches: EndlessEpochs, callbacks: CallbackList) -> Any:
 
 
 def plan_steps(model: Any) -> None:
-    """Write the step down for the native kernels, where it is known what it does and it is not written down yet."""
+    """Write the step down, for the native kernels or for a GPU, where it is known what it does and it is not yet."""
     if model._plan is None or not model._plan.holds():
-        model._plan = make_plan(model)
+        model._plan = make_plan(model) or recorded_steps(model)
 
 
 def as_handed(batch: tuple[Any, ...]) -> Any:

@@ -21,6 +21,7 @@ from uncrumple.core.errors import explain
 from uncrumple.data.batches import ArrayBatches, EndlessEpochs
 from uncrumple.kernels import native
 from uncrumple.optimizers.adam import ones_minus_powers
+from uncrumple.training.plan import Plan
 
 _SMALL = 2_000_000  # multiplications of a step; in a larger one the way through Python does not count
 _SECONDS_PER_CALL = 0.1  # Ctrl-C waits for the end of a call
@@ -200,7 +201,7 @@ class PlannedEpochs:
 def planned_epochs(model: Any, epochs: EndlessEpochs) -> PlannedEpochs | None:
     """Return how a model's epochs can be done natively; None where its steps are to be done one by one."""
     plan = model._plan
-    if plan is None or type(epochs) is not EndlessEpochs or epochs._per_epoch is not None:
+    if not isinstance(plan, Plan) or type(epochs) is not EndlessEpochs or epochs._per_epoch is not None:
         return None
     batches = epochs.batches
     if not plan.holds():
