@@ -201,7 +201,9 @@ def set_dtype_policy(policy: str | DTypePolicy | None) -> None:
             `"float32"` where not; it says which, once.
     """
     global _global_policy
-    _global_policy = None if policy is None else get_policy(_fastest_policy(default_device()) if policy == "auto" else policy)
+    _global_policy = (
+        None if policy is None else get_policy(_fastest_policy(default_device()) if policy == "auto" else policy)
+    )
 
 
 @functools.cache

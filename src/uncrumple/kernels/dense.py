@@ -66,15 +66,15 @@ def multiply_add_wide(
         >>> multiply_add_wide(x, torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
         tensor([[1.5000, 0.0000]], dtype=torch.bfloat16)
     """
-    rows = x.reshape(-1, x.shape[-1]).contiguous()
-    there = x.device.type == "cpu" and native.takes(kernel, bias) and _fits(x, kernel, bias)
+    rows = (x if x.dim() == 2 else x.reshape(-1, x.shape[-1])).contiguous()
+    there = x.is_cpu and native.takes(kernel, bias) and _fits(x, kernel, bias)
     if not there or (len(rows) > _FEW_ROWS and not native.has_tiles()):
         rounded = None if bias is None else bias.to(x.dtype)
         return multiply_add(x, kernel.to(x.dtype), rounded, relu)
     out = x.new_empty(len(rows), kernel.shape[1])
     start = None if bias is None else bias.contiguous()
     native.call("wide_product", len(rows), *kernel.shape, relu, rows, kernel.contiguous(), start, out)
-    return out.view(*x.shape[:-1], kernel.shape[1])
+    return out if x.dim() == 2 else out.view(*x.shape[:-1], kernel.shape[1])
 
 
 def multiply_add_row(

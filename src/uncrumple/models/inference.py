@@ -24,7 +24,7 @@ from uncrumple.kernels.convolution import convolve, takes_ending
 from uncrumple.kernels.convolution_native import Ending, Geometry, OneKernel, convolve_and_end, for_one_kernel
 from uncrumple.kernels.dense import multiply_add_row, multiply_add_wide
 from uncrumple.kernels.pooling import max_pool
-from uncrumple.kernels.transforms import transformed
+from uncrumple.kernels.transforms import watched
 from uncrumple.layers import symbolic
 from uncrumple.models.fusion import Fused
 from uncrumple.training.loop import Steps, own_memory
@@ -102,7 +102,7 @@ class Inference:
         """Return whether the layers still do what was written down, and nobody looks on."""
         if self._steps is None or any(_GLOBAL_HOOKS) or any(self._hooks):
             return False
-        if model._forward_hooks or model._forward_pre_hooks or symbolic.state.active or transformed():
+        if model._forward_hooks or model._forward_pre_hooks or symbolic.state.active or watched():
             return False
         kind, own = type(model), model.__dict__
         if kind.predict_step is not Steps.predict_step or not _calls_as_usual(kind) or not native.available():
@@ -115,7 +115,7 @@ class Inference:
                 return False
             if "call" in inside or "forward" in inside or inside.get("activity_regularizer") is not None:
                 return False
-        return not torch.compiler.is_compiling()
+        return True
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy of the graph writes down its own
@@ -168,11 +168,11 @@ def _dense(layer: Any) -> Step:
     def step(x: torch.Tensor) -> torch.Tensor:
         x = x if x.dtype is kind else x.to(kind)
         kernel, bias = weights["kernel"], weights.get("bias")
-        out = (
-            multiply_add_wide(x, kernel, bias, relu)
-            if wide
-            else multiply_add_row(x, kernel.to(kind), _to(bias, kind), relu)
-        )
+        if wide:
+            out = multiply_add_wide(x, kernel, bias, relu)
+        else:
+            same = kernel.dtype is kind and (bias is None or bias.dtype is kind)
+            out = multiply_add_row(x, *((kernel, bias) if same else (kernel.to(kind), _to(bias, kind))), relu)
         return out if activate is None else activate(out)
 
     return step
@@ -180,6 +180,10 @@ def _dense(layer: Any) -> Step:
 
 # Of batches that a step remembers.
 _MOST_SHAPES = 64
+
+
+def _fits(bias: torch.Tensor | None, kernel: torch.Tensor) -> bool:
+    return bias is None or bias.shape == kernel.shape[-1:]
 
 
 def _to(bias: torch.Tensor | None, kind: torch.dtype) -> torch.Tensor | None:
@@ -210,12 +214,14 @@ def _convolution(layer: Any, window: tuple[int, int] | None = None) -> Step:
         kernel, bias = weights["kernel"], weights.get("bias")
         if kernel.dtype is not kind:
             kernel, bias = kernel.to(kind), None if bias is None else bias.to(kind)
-        known = takes_ending(x, kernel, bias)
-        if simple and known:
+        if simple:
             shapes = x.shape, kernel.shape
             alone = found.get(shapes)
-            if alone is not None:
+            # `holds` has seen that nobody looks on.
+            if alone is not None and native.takes(x, kernel, bias, half=True) and _fits(bias, kernel):
                 return alone.run(x.contiguous(), kernel, bias)
+        known = takes_ending(x, kernel, bias)
+        if simple and known:
             image, weight = x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1)
             if shapes not in found and len(found) < _MOST_SHAPES:
                 found[shapes] = for_one_kernel(image, weight, geometry, ending)

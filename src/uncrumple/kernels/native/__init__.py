@@ -20,7 +20,6 @@ VERSION = 7  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512", "AMX")  # AMX: AVX512, and tiles of bfloat16
 
-_PLAIN = torch.Tensor.__torch_dispatch__
 _Pointer, _Size, _Whole = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 # A letter per argument: i a C int, n a size, d a double, p a pointer.
 _FUNCTIONS = {
@@ -166,11 +165,26 @@ def takes(*tensors: torch.Tensor | None, half: bool = False) -> bool:
     """
     if torch.compiler.is_compiling() or _library() is None:
         return False
-    there = [one for one in tensors if one is not None]
-    kind = torch.bfloat16 if half and there and there[0].dtype is torch.bfloat16 else torch.float32
-    for one in there:
+    kind: torch.dtype | None = None
+    for one in tensors:
+        if one is None:
+            continue
+        if kind is None:
+            kind = torch.bfloat16 if half and one.dtype is torch.bfloat16 else torch.float32
         if one.dtype is not kind or not one.is_cpu or one.layout is not torch.strided:
             return False
-        if one.__class__.__torch_dispatch__ is not _PLAIN:  # it may have no memory of its own, or not what it shows
+        if type(one) not in _ORDINARY and not _is_ordinary(type(one)):
             return False
     return True
+
+
+# Classes of tensors whose memory holds what they show.
+_ORDINARY: set[type] = {torch.Tensor}
+
+
+def _is_ordinary(kind: type) -> bool:
+    """Return whether tensors of a class are torch's own in all but name; one that answers for itself may have no memory."""
+    plain = kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__  # type: ignore[attr-defined]
+    if plain:
+        _ORDINARY.add(kind)
+    return plain
