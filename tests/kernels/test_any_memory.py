@@ -47,7 +47,6 @@ def kernels(request):
             native.limit_instruction_set(None)
             pytest.skip("this processor has no such instructions, or the kernels were not compiled")
         patch.setattr(dense, "_WORTH_IT", 0)
-        patch.setattr(dense, "_MANY_WEIGHTS", 0)
         patch.setattr(layer_normalization, "_WORTH_IT", 0)
         yield request.param
     native.limit_instruction_set(None)
@@ -135,7 +134,7 @@ def side_by_side(draw, kind):
 
 def row(draw, kind):
     features, units = _sizes(draw, 1, 1, most=40)
-    run = functools.partial(dense.multiply_add_row, relu=True)
+    run = functools.partial(dense.multiply_add_row, relu=True, least=0)
     twin = functools.partial(dense.multiply_add_plain, relu=True)
     return Case(run, [(1, features), (features, units), (units,)], twin, learns=False)
 

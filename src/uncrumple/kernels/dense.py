@@ -21,7 +21,7 @@ _WORTH_IT = 32768
 # Up to so many rows of bfloat16 are multiplied without tiles; for more, rounding the weights beforehand pays.
 _FEW_ROWS = 4
 # A row is worth a kernel of its own where the weights do not fit into a core's cache: then reading them is all there is.
-_MANY_WEIGHTS = 1 << 19
+MANY_WEIGHTS = 1 << 19
 
 
 def multiply_add(
@@ -78,15 +78,23 @@ def multiply_add_wide(
 
 
 def multiply_add_row(
-    x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None, relu: bool = False
+    x: torch.Tensor,
+    kernel: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    relu: bool = False,
+    least: int = MANY_WEIGHTS,
 ) -> torch.Tensor:
     """Return what `multiply_add` returns, without a gradient, and sooner where `x` is one row and the kernel large.
+
+    Args:
+        x, kernel, bias, relu: As for `multiply_add`.
+        least: From how many weights on a row has a native kernel of its own.
 
     Example:
         >>> multiply_add_row(torch.tensor([[1.0, -2.0]]), torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
         tensor([[1.5000, 0.0000]])
     """
-    one = x.numel() == x.shape[-1] and kernel.numel() >= _MANY_WEIGHTS
+    one = x.numel() == x.shape[-1] and kernel.numel() >= least
     if not one or not native.takes(x, kernel, bias) or not _fits(x, kernel, bias):
         return multiply_add(x, kernel, bias, relu)
     out = x.new_empty(*x.shape[:-1], kernel.shape[1])

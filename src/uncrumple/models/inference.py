@@ -22,7 +22,7 @@ from uncrumple.core.settings import max_steps_per_epoch
 from uncrumple.kernels import native
 from uncrumple.kernels.convolution import convolve, takes_ending
 from uncrumple.kernels.convolution_native import Ending, Geometry, OneKernel, convolve_and_end, for_one_kernel
-from uncrumple.kernels.dense import multiply_add_row, multiply_add_wide
+from uncrumple.kernels.dense import MANY_WEIGHTS, multiply_add_row, multiply_add_wide
 from uncrumple.kernels.pooling import max_pool
 from uncrumple.kernels.transforms import watched
 from uncrumple.layers import symbolic
@@ -85,7 +85,11 @@ class Inference:
         self.shape: tuple[int | None, ...] = tuple(shape[1:])
         self._layers = list(graph._chain)
         known = str(kind).removeprefix("torch.") == "float32" and None not in self.shape
-        made = [_step(link) for link in graph._links] if known else [None]
+        made, least = [] if known else [None], MANY_WEIGHTS
+        for link in graph._links if known else ():
+            made.append(_step(link, least))
+            if type(link) is layers.Dense and link.built and link.kernel.numel() >= MANY_WEIGHTS:
+                least = 0  # so many weights push torch's own product out of the caches, and the native one is there
         self._steps: list[Step] | None = None
         if all(step is not None for step in made):
             self._steps = [step for step in made if step is not None and step is not _nothing]
@@ -137,10 +141,12 @@ def _calls_as_usual(kind: type) -> bool:
     return own and usual.call in (Model.call, Sequential.call)
 
 
-def _step(link: Any) -> Step | None:
+def _step(link: Any, least: int) -> Step | None:
     """Return what a link does to a batch; None if that is not known here."""
     if type(link) is Fused:
         return _convolution(link.parts[0], link.parts[1].pool_size) if _is_plain(*link.parts) else None
+    if type(link) is layers.Dense:
+        return _dense(link, least) if _is_plain(link) else None
     write = _WRITERS.get(type(link))
     return write(link) if write is not None and _is_plain(link) else None
 
@@ -160,7 +166,7 @@ def _nothing(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def _dense(layer: Any) -> Step:
+def _dense(layer: Any, least: int) -> Step:
     weights, kind, wide = layer._parameters, layer._compute_in, layer._cast_weights_to is torch.bfloat16
     relu = layer.activation is activations.relu
     activate = None if relu or layer.activation is activations.linear else layer.activation
@@ -172,7 +178,7 @@ def _dense(layer: Any) -> Step:
             out = multiply_add_wide(x, kernel, bias, relu)
         else:
             same = kernel.dtype is kind and (bias is None or bias.dtype is kind)
-            out = multiply_add_row(x, *((kernel, bias) if same else (kernel.to(kind), _to(bias, kind))), relu)
+            out = multiply_add_row(x, *((kernel, bias) if same else (kernel.to(kind), _to(bias, kind))), relu, least)
         return out if activate is None else activate(out)
 
     return step
@@ -247,7 +253,6 @@ def _activation(layer: Any) -> Step:
 
 
 _WRITERS: dict[type, Callable[[Any], Step | None]] = {
-    layers.Dense: _dense,
     layers.Conv2D: _convolution,
     layers.Flatten: _flatten,
     layers.Dropout: lambda layer: _nothing,
