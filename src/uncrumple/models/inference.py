@@ -85,7 +85,8 @@ class Inference:
         self.shape: tuple[int | None, ...] = tuple(shape[1:])
         self._layers = list(graph._chain)
         known = str(kind).removeprefix("torch.") == "float32" and None not in self.shape
-        made, least = [] if known else [None], MANY_WEIGHTS
+        made: list[Step | None] = [] if known else [None]
+        least = MANY_WEIGHTS
         for link in graph._links if known else ():
             made.append(_step(link, least))
             if type(link) is layers.Dense and link.built and link.kernel.numel() >= MANY_WEIGHTS:
@@ -177,8 +178,9 @@ def _dense(layer: Any, least: int) -> Step:
         if wide:
             out = multiply_add_wide(x, kernel, bias, relu)
         else:
-            same = kernel.dtype is kind and (bias is None or bias.dtype is kind)
-            out = multiply_add_row(x, *((kernel, bias) if same else (kernel.to(kind), _to(bias, kind))), relu, least)
+            if kernel.dtype is not kind or (bias is not None and bias.dtype is not kind):
+                kernel, bias = kernel.to(kind), _to(bias, kind)
+            out = multiply_add_row(x, kernel, bias, relu, least)
         return out if activate is None else activate(out)
 
     return step
