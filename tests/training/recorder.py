@@ -60,12 +60,16 @@ class TapeRecorder:
 
     def __init__(self):
         self.recorded = self.played = 0
+        self.room = True
 
     def generator(self):
         return torch.default_generator
 
     def aside(self):
         return nullcontext()
+
+    def has_room(self):
+        return self.room
 
     def record(self, work, generators):
         drawn = [one.get_state() for one in generators]

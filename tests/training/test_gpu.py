@@ -177,7 +177,23 @@ def test_a_model_on_the_cpu_while_the_gpu_is_the_default():
         torch.set_default_device(None)
 
 
-@pytest.mark.parametrize("network", [dense, convolutional], ids=lambda network: network.__name__)
+def plain_recurrent():
+    return [
+        keras.Input((6,)),
+        layers.Embedding(9, 4),
+        layers.LSTM(3, return_sequences=True),
+        layers.GRU(3),
+        layers.Dense(2),
+    ]
+
+
+DATA[plain_recurrent] = TOKENS, Y
+RECORDED = pytest.mark.parametrize(
+    "network", [dense, convolutional, plain_recurrent], ids=lambda network: network.__name__
+)
+
+
+@RECORDED
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_recorded_steps_train_like_ordinary_ones(network, policy, monkeypatch):
     recorded, record = [], recorded_steps.Recorder.record
@@ -209,3 +225,26 @@ def test_recorded_steps_train_like_ordinary_ones(network, policy, monkeypatch):
     np.testing.assert_allclose(history["loss"], wanted["loss"], rtol=near)
     for one, other in zip(weights, ordinary, strict=True):
         np.testing.assert_allclose(one, other, rtol=near, atol=near)
+
+
+def test_training_goes_on_where_a_recording_is_broken_off(monkeypatch):
+    def waits(self, parts):
+        loss, outputs = ordinary(self, parts)
+        loss.item()  # not while recording
+        return loss, outputs
+
+    ordinary = recorded_steps.RecordedSteps._forward_and_backward
+    monkeypatch.setattr(recorded_steps.RecordedSteps, "_forward_and_backward", waits)
+    monkeypatch.setattr(recorded_steps, "_failed", [])
+
+    def trained(eager):
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([*dense()[:-1], layers.Dropout(0.3), dense()[-1]]).to("cuda")
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, run_eagerly=eager)
+        return model.fit(X, Y, batch_size=4, epochs=2, verbose=0).history["loss"]
+
+    found = trained(eager=False)
+    assert len(recorded_steps._failed) == 1
+    torch.cuda.empty_cache()
+    np.testing.assert_allclose(found, trained(eager=True), rtol=1e-4)

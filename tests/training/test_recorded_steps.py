@@ -151,6 +151,47 @@ def test_losses_that_a_layer_adds(recorder):
     assert_same(make, recorder)
 
 
+def test_inputs_by_name_in_any_order(recorder):
+    def run(eager):
+        keras.utils.set_random_seed(1)
+        first, second = keras.Input((8,), name="b"), keras.Input((8,), name="a")
+        model = keras.Model({"b": first, "a": second}, layers.Dense(2)(layers.Subtract()([first, second])))
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=eager)
+        return model.fit({"b": X, "a": X[::-1].copy()}, Y, batch_size=8, epochs=2, verbose=0).history["loss"]
+
+    np.testing.assert_allclose(run(False), run(True), rtol=1e-6)
+    assert recorder.played == 16
+
+
+@pytest.mark.parametrize("cell", [layers.GRU, layers.SimpleRNN])
+def test_dropout_in_recurrent_layers(cell, recorder):
+    def make():
+        return network(keras.Input((6,)), layers.Embedding(9, 4), cell(4, dropout=0.3, seed=2)), TOKENS
+
+    assert_same(make, recorder)
+
+
+def test_masks_reach_metrics(recorder):
+    def make():
+        inner = layers.Embedding(9, 4, mask_zero=True), layers.GRU(4, return_sequences=True), layers.Dense(2)
+        return keras.Sequential([keras.Input((6,)), *inner]), TOKENS * (TOKENS > 3)
+
+    def run(eager):
+        keras.utils.set_random_seed(1)
+        model, x = make()
+        model.compile(
+            "adam",
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            run_eagerly=eager,
+        )
+        return model.fit(x, np.repeat(Y[:, None], 6, 1), batch_size=8, epochs=2, verbose=0).history
+
+    found, wanted = run(False), run(True)
+    for name in wanted:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-6, err_msg=name)
+
+
 def test_train_on_batch_is_recorded_too(recorder):
     def run(eager):
         keras.utils.set_random_seed(1)
@@ -218,12 +259,39 @@ def less_smooth(model):
     next(one for one in model.layers if isinstance(one, layers.BatchNormalization)).momentum = 0.1
 
 
+def broader(model):
+    next(one for one in model.layers if isinstance(one, layers.Dropout)).noise_shape = (1, 16)
+
+
+def punished(model):
+    model.layers[0].activity_regularizer = keras.regularizers.L2(0.5)
+
+
+def other_call(model):
+    first = model.layers[0]
+    first.call = lambda x: type(first).call(first, x) * 2
+
+
 def stronger(model):
     model.layers[0].kernel_regularizer.l2 = 1.0
 
 
 @pytest.mark.parametrize(
-    "what", [scale, replace, slower, drop_more, freeze, hook, other_activation, less_smooth, stronger]
+    "what",
+    [
+        scale,
+        replace,
+        slower,
+        drop_more,
+        freeze,
+        hook,
+        other_activation,
+        less_smooth,
+        stronger,
+        broader,
+        punished,
+        other_call,
+    ],
 )
 def test_what_callbacks_change_counts_at_once(what, recorder):
     assert_same(dense, recorder, callbacks=[meddler(what)], epochs=3)
@@ -274,6 +342,8 @@ def test_nothing_of_a_users_own_is_recorded(recorder):
         network(keras.Input((8,)), layers.Dense(3, kernel_regularizer=lambda weight: (weight**2).sum())),
         OwnStep([keras.Input((8,)), layers.Dense(2)]),
     ]
+    stateful = layers.SimpleRNN(3, stateful=True)
+    models.append(network(keras.Input((8,), batch_size=8), layers.Reshape((8, 1)), stateful))
     patched = network(keras.Input((8,)), layers.Dense(3))
     patched.layers[0].call = lambda x: x[:, :3]
     hooked = network(keras.Input((8,)), layers.Dense(3))
@@ -297,6 +367,11 @@ def test_random_numbers_that_python_draws_are_not_repeated(recorder):
         return network(keras.Input((8, 8, 3)), layers.RandomBrightness(0.5, seed=1), layers.Flatten()), IMAGES
 
     assert_same(make, recorder, played=False)
+
+
+def test_without_room_for_another_step_nothing_is_recorded(recorder):
+    recorder.room = False
+    assert_same(dense, recorder, played=False)
 
 
 @pytest.mark.parametrize("broken", ["raises", "forgets", "lies later"])
