@@ -17,7 +17,6 @@ from uncrumple.callbacks import CallbackList, LazyLogs
 from uncrumple.callbacks.logs import plain_logs
 from uncrumple.callbacks.screen import message
 from uncrumple.core import own_parts, tree
-from uncrumple.core.allocator import freed_memory_kept
 from uncrumple.core.errors import explain, warn
 from uncrumple.data.batches import EndlessEpochs, unpack_x_y_sample_weight
 from uncrumple.optimizers.base import large_gradients
@@ -25,7 +24,7 @@ from uncrumple.training.first_numbers import warn_of_nan
 from uncrumple.training.interrupt import Interrupt
 from uncrumple.training.native_epochs import planned_epochs
 from uncrumple.training.plan import make_plan
-from uncrumple.training.recorded_steps import recorded_steps, recordings_of
+from uncrumple.training.recorded_steps import memory_of_steps, recorded_steps
 from uncrumple.training.shared import SharedWork, shared_work
 from uncrumple.training.threads import thread_choice
 
@@ -124,13 +123,7 @@ def fit(
     batches = batches if work is None else work.share_of(batches)
     callbacks.on_train_begin()
     initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
-    with (
-        freed_memory_kept(),
-        Interrupt(model) as interrupt,
-        thread_choice() as threads,
-        recordings_of(model),
-        work or nullcontext(),
-    ):
+    with memory_of_steps(model), Interrupt(model) as interrupt, thread_choice() as threads, work or nullcontext():
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             model.train()

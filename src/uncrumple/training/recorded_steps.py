@@ -26,6 +26,7 @@ import torch
 from torch.nn.modules import module as torch_module
 
 from uncrumple.core import own_parts, tree
+from uncrumple.core.allocator import freed_memory_kept
 from uncrumple.core.variable import watch
 from uncrumple.data.background import DrawWatch
 from uncrumple.optimizers import Optimizer
@@ -389,10 +390,11 @@ def _scales_its_loss(optimizer: Any) -> bool:
 
 
 @contextlib.contextmanager
-def recordings_of(model: Any) -> Iterator[None]:
-    """Let steps be recorded inside the block; what they take up is given back at its end."""
+def memory_of_steps(model: Any) -> Iterator[None]:
+    """Keep what steps of a model free for the next ones, and what was recorded of them, until the end of the block."""
     try:
-        yield
+        with freed_memory_kept():
+            yield
     finally:
         if isinstance(model._plan, RecordedSteps):
             model._plan.forget()
