@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from raw_files import passengers, photos
 from uncrumple.cli.main import main
 from uncrumple.core.errors import UncrumpleWarning
 from uncrumple.data import Text
-from uncrumple.experiment import Source, read_run, written
+from uncrumple.experiment import Source, read_run, versus, written
 from uncrumple.experiment.asking import check_text
 from uncrumple.experiment.versus import evaluate
 
@@ -183,6 +184,19 @@ def test_a_few_rows_of_a_table_are_evaluated_whatever_else_is_in_it(made, capsys
         assert code == 2 and said in err
     code, _, err = run("evaluate", made / "runs" / "towns", made, capsys=capsys)
     assert code == 2 and "is a folder, and the network was trained on a table." in err
+
+
+@pytest.mark.parametrize("strange", ["-inf", "Infinity", "1e999", "much"])
+def test_an_answer_that_is_no_number_is_named(strange, tmp_path):
+    file = tmp_path / "houses.csv"
+    file.write_text(f"size,price\n1,3\n2,{strange}\n")
+    run = SimpleNamespace(
+        preparation=SimpleNamespace(read=lambda columns: {"size": columns["size"]}, meaning={"target": "price"}),
+        source=SimpleNamespace(options={"target": "price"}),
+        settings={"task": "regression"},
+    )
+    with pytest.raises(ValueError, match=f"holds '{strange}'"):
+        versus._rows_of_table(run, file, None)
 
 
 # --- prompts ---------------------------------------------------------------------------------------

@@ -297,6 +297,14 @@ def test_what_callbacks_change_counts_at_once(what, recorder):
     assert_same(dense, recorder, callbacks=[meddler(what)], epochs=3)
 
 
+def test_what_a_layer_remembers_of_tensors_is_no_setting(recorder):
+    def remember(model):
+        model.layers[0].remembered = (torch.zeros(2), torch.ones(2))
+
+    assert_same(dense, recorder, prepare=remember, callbacks=[meddler(remember)], epochs=3)
+    assert recorder.recorded == 1
+
+
 def test_a_layer_frozen_between_two_fits(recorder):
     def run(eager):
         keras.utils.set_random_seed(1)

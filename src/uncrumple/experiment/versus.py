@@ -337,9 +337,8 @@ def _rows_of_table(run: Run, path: Path, encoding: str | None) -> tuple[Any, np.
     numbers = as_numbers(values)
     if run.settings["task"] == "regression":
         if numbers is None or not np.isfinite(numbers).all():
-            strange = next(
-                one for one in values.tolist() if as_numbers(np.array([one], object)) is None or one == "inf"
-            )
+            each = ((one, as_numbers(np.array([one], object))) for one in values.tolist())
+            strange = next(one for one, number in each if number is None or not np.isfinite(number).all())
             raise ValueError(
                 explain(
                     f"The column '{target}' of {path} holds {strange!r}.", "Expected numbers.", "leave this row out"

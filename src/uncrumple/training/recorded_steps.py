@@ -52,7 +52,7 @@ _NAMES = """Activation ActivityRegularization Add AdditiveAttention AlphaDropout
 _KNOWN = frozenset(_NAMES.split())
 _MOST_DRAWN = 3  # trials in which Python drew random numbers: once may be another thread's doing
 _OF_MODELS = ("training", "_trainable")  # what else a model knows changes from step to step
-_PLAIN = (bool, int, float, str, tuple, type(None), torch.dtype, torch.device)
+_PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
 _GLOBAL_HOOKS = (
     torch_module._global_forward_hooks,
     torch_module._global_forward_pre_hooks,
@@ -180,7 +180,7 @@ class RecordedSteps:
             and watch.scope is None
             and torch.is_grad_enabled()
             and not torch.is_autocast_enabled(self._weights[0].device.type)
-            and all(owner.get(name) == value for owner, name, value in self._makeup[0])
+            and all(_same(owner.get(name), value) for owner, name, value in self._makeup[0])
             and not any(self._makeup[1])
             and not any("call" in inside or "forward" in inside for inside in self._insides)
             and [(one.data_ptr(), one.requires_grad) for one in self._memory] == self._makeup[2]
@@ -335,7 +335,13 @@ def _apart(one: torch.Tensor) -> torch.Tensor:
 
 def _is_setting(name: str, value: Any) -> bool:
     """Return whether an attribute says what a layer computes, and not what it has made for itself on the way."""
+    if isinstance(value, tuple):
+        return all(_is_setting("", one) for one in value)
     return (callable(value) or isinstance(value, _PLAIN)) and not (name.startswith("_") and value is None)
+
+
+def _same(now: Any, before: Any) -> bool:
+    return now is before or (type(now) is type(before) and now == before)
 
 
 def _agree(wanted: list[Any], found: list[Any], near: float) -> bool:
