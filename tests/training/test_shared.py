@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import shared_program as program
 import torch
 
 import uncrumple as keras
+from uncrumple import distribution
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,18 @@ def test_more_devices_than_processes():
         "Fix: torchrun --nproc-per-node 2 program.py, and keras.distribution.initialize() in it"
     )
     assert keras.distribution.distribution() is None
+
+
+def test_threads_have_let_go_of_tensors_before_work_goes_on():
+    """One that lets go when Python is ending aborts the process."""
+    held = []
+
+    def operation(tensor, others, src):
+        held.extend([tensor[:], others[1][:]])  # what a view belongs to is held in C++, as in a thread of gloo
+        threading.Timer(0.05, held.clear).start()
+
+    distribution.together(operation, torch.ones(2), [torch.ones(2), torch.ones(2)], src=0)
+    assert not held
 
 
 def test_one_device_trains_as_ever():

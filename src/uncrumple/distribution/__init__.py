@@ -15,7 +15,7 @@ before each update, and metrics are those of all samples.
 from uncrumple.core.errors import answer_misspellings
 from uncrumple.distribution.devices import DeviceMesh, get_device_count, list_devices
 from uncrumple.distribution.layouts import LayoutMap, TensorLayout, distribute_tensor
-from uncrumple.distribution.processes import initialize, process_count, process_number  # noqa: F401 - for training
+from uncrumple.distribution.processes import initialize, process_count, process_number, together  # noqa: F401 - for training
 from uncrumple.distribution.sharing import DataParallel, ModelParallel, distribution, set_distribution
 
 __all__ = [

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
 from uncrumple.core.errors import explain
+
+# Seconds to wait for threads of torch that have done their work to let go of it; it takes them microseconds.
+_PATIENCE = 1.0
 
 
 def initialize(
@@ -73,3 +79,28 @@ def process_count() -> int:
 def process_number() -> int:
     """Return which of them this is, from 0."""
     return torch.distributed.get_rank() if is_joined() else 0
+
+
+def together(operation: Callable[..., Any], *tensors: torch.Tensor | list[torch.Tensor], **kwargs: Any) -> None:
+    """Run an operation of `torch.distributed`, and return when its threads have let go of the tensors, too.
+
+    torch returns when the numbers are there. A thread of gloo that lets go of a
+    tensor only when Python is ending already takes the process with it:
+    "terminate called without an active exception", after all work is done.
+
+    Args:
+        operation: Such as `torch.distributed.all_reduce`.
+        tensors: What it is called with: tensors and lists of them, held by nobody else.
+        kwargs: What else it is called with.
+    """
+    before = _holders(tensors)
+    operation(*tensors, **kwargs)
+    until = time.monotonic() + _PATIENCE
+    while any(now > count for now, count in zip(_holders(tensors), before)) and time.monotonic() < until:
+        time.sleep(0)
+
+
+def _holders(tensors: Iterable[Any]) -> list[int]:
+    """Return how many hold each tensor in the computer's memory; Python, with all its names for one, counts once."""
+    every = (one if isinstance(one, list) else [one] for one in tensors)
+    return [tensor._use_count() for one in every for tensor in one if tensor.device.type == "cpu"]

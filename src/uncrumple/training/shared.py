@@ -83,7 +83,7 @@ class SharedWork:
                     )
                 )
             for weight in [*self.model.weights, *self._optimizer_variables()]:
-                torch.distributed.broadcast(weight.detach(), 0)
+                distribution.together(torch.distributed.broadcast, weight.detach(), src=0)
             self._hook = self.model.optimizer.register_step_pre_hook(lambda *_: self.average_gradients())
         return self
 
@@ -100,7 +100,9 @@ class SharedWork:
     def share_of(self, batches: EndlessEpochs) -> Any:
         """Return batches with this process's rows."""
         steps = [torch.zeros(1) for _ in range(self.count)]
-        torch.distributed.all_gather(steps, torch.tensor([float(-1 if batches.steps is None else batches.steps)]))
+        distribution.together(
+            torch.distributed.all_gather, steps, torch.tensor([float(-1 if batches.steps is None else batches.steps)])
+        )
         each = [int(one) for one in steps]
         if len(set(each)) > 1:
             raise ValueError(
@@ -130,7 +132,7 @@ class SharedWork:
             assert gradient is not None
             parts.append(gradient.detach().reshape(-1).to(kind) * self.rows)
         whole = torch.cat(parts)
-        torch.distributed.all_reduce(whole)
+        distribution.together(torch.distributed.all_reduce, whole)
         rows, seen, sums = whole[0], whole[1 : 1 + len(weights)], whole[1 + len(weights) :]
         means = (sums / rows.clamp(min=1)).split([weight.numel() for weight in weights])
         for weight, mean, times in zip(weights, means, seen.tolist()):
@@ -142,7 +144,7 @@ class SharedWork:
         moving = [w.detach() for w in self.model.weights if not w.requires_grad and w.is_floating_point()]
         if moving:
             whole = torch.cat([one.reshape(-1).double() for one in moving])
-            torch.distributed.all_reduce(whole)
+            distribution.together(torch.distributed.all_reduce, whole)
             for one, mean in zip(moving, (whole / self.count).split([one.numel() for one in moving])):
                 one.copy_(mean.view(one.shape))
 
@@ -154,7 +156,7 @@ class SharedWork:
         own = [one.clone() for one in states]
         if states:
             whole = torch.cat([one.reshape(-1).double() for one in states])
-            torch.distributed.all_reduce(whole)
+            distribution.together(torch.distributed.all_reduce, whole)
             for one, total in zip(states, whole.split([one.numel() for one in states])):
                 one.copy_(total.view(one.shape))
         try:
@@ -167,7 +169,7 @@ class SharedWork:
     def mean_of(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Return the mean over the processes of numbers that a step of the user's returned."""
         values = torch.tensor([float(value) for value in logs.values()], dtype=torch.float64)
-        torch.distributed.all_reduce(values)
+        distribution.together(torch.distributed.all_reduce, values)
         return dict(zip(logs, (values / self.count).tolist()))
 
 
@@ -218,7 +220,7 @@ def _in_step(running: Iterator[Any]) -> Any:
     """Return the first batch of an epoch, drawn with the random state of process 0: so all have the same order."""
     own = torch.get_rng_state()
     agreed = own.clone()
-    torch.distributed.broadcast(agreed, 0)
+    distribution.together(torch.distributed.broadcast, agreed, src=0)
     torch.set_rng_state(agreed)
     try:
         return next(running, None)
