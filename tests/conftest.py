@@ -21,6 +21,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _leave_nothing_to_look_through():
+    """What a module's tests imported and left behind is not looked through either."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     """Every test starts from the same random state."""
