@@ -102,7 +102,7 @@ class _LayerNormalization(torch.autograd.Function):
         factors = None if gamma is None else gamma.contiguous()
         given = x.dtype is torch.bfloat16, x, shortcut, factors, d_output, kept
         native.call("layer_normalize_backward", len(kept), width, *given, d_both, sums)
-        d_gamma, d_beta = sums.sum(0)
+        d_gamma, d_beta = sums[0] if len(sums) == 1 else sums.sum(0)
         return (
             d_both if wanted[0] else None,
             d_gamma if wanted[1] else None,

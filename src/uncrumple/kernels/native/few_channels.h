@@ -41,8 +41,8 @@ template <int PLACES, int WIDE, typename Number>
 inline void few_places(const FewShape& s, const float* frame, const float* kernel, const float* bias, int relu,
                        Number* out, Size left) {
     V sums[PLACES][WIDE];
-    for (int p = 0; p < PLACES; p++)
-        for (int v = 0; v < WIDE; v++) sums[p][v] = load(bias + v * LANES);
+    IN_REGISTERS for (int p = 0; p < PLACES; p++)
+        IN_REGISTERS for (int v = 0; v < WIDE; v++) sums[p][v] = load(bias + v * LANES);
     Size row = s.padded(), step = s.across * s.channels, taps = s.taps_of_line();
     for (Size y = 0; y < s.tall; y++, frame += s.frame_line())
         for (Size tap = 0; tap < taps; tap++, kernel += row) {
@@ -53,10 +53,10 @@ inline void few_places(const FewShape& s, const float* frame, const float* kerne
                 for (int v = 0; v < WIDE; v++) sums[p][v] += seen * weights[v];
             }
         }
-    for (int p = 0; p < PLACES; p++)
-        for (int v = 0; v < WIDE; v++) {
+    IN_REGISTERS for (int p = 0; p < PLACES; p++)
+        IN_REGISTERS for (int v = 0; v < WIDE; v++) {
             V sum = sums[p][v];
-            put(out + p * s.filters + v * LANES, relu ? (sum <= 0.0f ? V{} : sum) : sum, left - v * LANES);
+            put(out + p * s.filters + v * LANES, relu ? (sum <= 0.0f ? V{} : sum) : sum, left_for<WIDE>(v, left));
         }
 }
 

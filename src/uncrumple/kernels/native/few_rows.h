@@ -27,25 +27,25 @@ inline void few_rows_block(Size inner, Size columns, const Number* x, const floa
                            Number* out, Size left) {
     enum { AHEAD = 16 };  // rows that are fetched before their turn
     V sums[ROWS_HERE][WIDE];
-    for (int r = 0; r < ROWS_HERE; r++)
-        for (int v = 0; v < WIDE; v++) sums[r][v] = V{};
+    IN_REGISTERS for (int r = 0; r < ROWS_HERE; r++)
+        IN_REGISTERS for (int v = 0; v < WIDE; v++) sums[r][v] = V{};
     for (Size k = 0; k < inner; k++, kernel += columns) {
         const float* later = kernel + smaller(AHEAD, inner - 1 - k) * columns;
         V weights[WIDE];
         for (int v = 0; v < WIDE; v++) {
             if (LANES == 16 || v % 2 == 0) __builtin_prefetch(later + v * LANES);
-            weights[v] = seen_by(x, get(kernel + v * LANES, left - v * LANES));
+            weights[v] = seen_by(x, get(kernel + v * LANES, left_for<WIDE>(v, left)));
         }
         for (int r = 0; r < ROWS_HERE; r++) {
             V one = everywhere(number(x + r * inner + k));
             for (int v = 0; v < WIDE; v++) sums[r][v] += one * weights[v];
         }
     }
-    for (int r = 0; r < ROWS_HERE; r++)
-        for (int v = 0; v < WIDE; v++) {
+    IN_REGISTERS for (int r = 0; r < ROWS_HERE; r++)
+        IN_REGISTERS for (int v = 0; v < WIDE; v++) {
             V sum = sums[r][v];
-            if (bias) sum += seen_by(x, get(bias + v * LANES, left - v * LANES));
-            put(out + r * columns + v * LANES, relu ? (sum <= 0.0f ? V{} : sum) : sum, left - v * LANES);
+            if (bias) sum += seen_by(x, get(bias + v * LANES, left_for<WIDE>(v, left)));
+            put(out + r * columns + v * LANES, relu ? (sum <= 0.0f ? V{} : sum) : sum, left_for<WIDE>(v, left));
         }
 }
 

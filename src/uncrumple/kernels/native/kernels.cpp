@@ -1263,11 +1263,13 @@ typedef Size Mask;
 inline Mask first_lanes(Size count) { return count; }
 inline V load(const float* p, Mask count) {
     V v = {};
-    for (Size n = 0; n < count; n++) v[n] = p[n];
+    for (int n = 0; n < LANES; n++)
+        if (n < count) v[n] = p[n];
     return v;
 }
 inline void store(float* p, V v, Mask count) {
-    for (Size n = 0; n < count; n++) p[n] = v[n];
+    for (int n = 0; n < LANES; n++)
+        if (n < count) p[n] = v[n];
 }
 inline V root(V v) {
     for (int lane = 0; lane < LANES; lane++) v[lane] = std::sqrt(v[lane]);
@@ -1314,6 +1316,28 @@ template <typename Number>
 inline void put_and_add(Number* p, float* sum, V v, Size left) {
     put(p, v, left);
     put(sum, get(sum, left) + v, left);
+}
+
+// Before a loop over sums that shall stay in registers: one loop that is not unrolled sends them all through memory.
+#ifndef IN_REGISTERS
+#if defined(__GNUC__)
+#define IN_REGISTERS _Pragma("GCC unroll 16")
+#else
+#define IN_REGISTERS
+#endif
+#endif
+
+// How many numbers are left for vector v of WIDE, all of which are whole but the last one.
+template <int WIDE>
+inline Size left_for(int v, Size left) { return v < WIDE - 1 ? Size(LANES) : left - v * LANES; }
+
+// Calls each(n, left) for the vectors of the numbers from first to last. All are whole but the last one, and that they are
+// is known when they are compiled: without a question per vector.
+template <typename Each>
+inline void by_vectors(Size first, Size last, Each each) {
+    Size n = first;
+    for (; n + LANES <= last; n += LANES) each(n, Size(LANES));
+    if (n < last) each(n, last - n);
 }
 
 // e to the x to one unit in the last place; below -87 it stays at 1e-38, above 88 at 2e38. NaN stays NaN.
@@ -1384,12 +1408,19 @@ inline void multiply_block(const float* a, Size a_row, Size inner, const float* 
         for (int i = 0; i < M; i++)
             for (int j = 0; j < VECTORS; j++) sum[i][j] += a[i * a_row + k] * b[j];
     }
-    for (int i = 0; i < M; i++)
-        for (int j = 0; j < VECTORS; j++) {
+    if (columns == PANEL) {
+        if (add)
+            IN_REGISTERS for (int i = 0; i < M; i++)
+                IN_REGISTERS for (int j = 0; j < VECTORS; j++) sum[i][j] += load(c + i * c_row + j * LANES);
+        IN_REGISTERS for (int i = 0; i < M; i++)
+            IN_REGISTERS for (int j = 0; j < VECTORS; j++) store(c + i * c_row + j * LANES, sum[i][j]);
+        return;
+    }
+    IN_REGISTERS for (int i = 0; i < M; i++)
+        IN_REGISTERS for (int j = 0; j < VECTORS; j++) {
             Size left = columns - j * LANES;
-            if (left <= 0) break;
             float* target = c + i * c_row + j * LANES;
-            put(target, add ? get(target, left) + sum[i][j] : sum[i][j], left);
+            if (left > 0) put(target, add ? get(target, left) + sum[i][j] : sum[i][j], left);
         }
 }
 
@@ -1714,8 +1745,8 @@ template <int ACTIVATION, bool DROPS, typename Number>
 inline void activate_rows(Size first, Size last, Size columns, Ending ending, const float* bias, const float* sums,
                           Number* y) {
     for (Size row = first; row < last; row++)
-        for (Size n = 0; n < columns; n += LANES) {
-            Size left = columns - n, at = row * columns + n;
+        by_vectors(0, columns, [&](Size n, Size left) {
+            Size at = row * columns + n;
             V v = get(sums + at, left);
             if (bias) v += as(y, get(bias + n, left));
             if (ACTIVATION == RELU) v = v < 0.0f ? V{} : v;
@@ -1723,7 +1754,7 @@ inline void activate_rows(Size first, Size last, Size columns, Ending ending, co
             if (ACTIVATION == SIGMOID) v = sigmoid(as(y, v));
             if (DROPS) v = as(y, v) * kept(at, ending.seed, ending.dropped, ending.scale);
             put(y + at, v, left);
-        }
+        });
 }
 
 // d becomes the gradient before the activation (it may be dy), d_bias its sum over the rows; for columns first to last.
@@ -1733,24 +1764,34 @@ inline void activate_back(Size first, Size last, Size rows, Size columns, Ending
     if (d_bias)
         for (Size n = first; n < last; n++) d_bias[n] = 0;
     float undo = DROPS ? 1.0f / ending.scale : 1.0f;
-    for (Size row = 0; row < rows; row++)
-        for (Size n = first; n < last; n += LANES) {
-            Size left = last - n, at = row * columns + n;
-            V v = get(dy + at, left);
-            if (ACTIVATION == RELU) {
-                // What was dropped is zero, like what relu cut off.
-                v = get(y + at, left) <= 0.0f ? V{} : v;
-                if (DROPS) v *= ending.scale;
-            } else {
-                if (DROPS) v *= kept(at, ending.seed, ending.dropped, ending.scale);
-                if (ACTIVATION != LINEAR) {
-                    V out = get(y + at, left) * undo;
-                    v *= ACTIVATION == TANH ? 1.0f - out * out : out * (1.0f - out);
-                }
+    auto back = [&](Size at, Size left) {
+        V v = get(dy + at, left);
+        if (ACTIVATION == RELU) {
+            // What was dropped is zero, like what relu cut off.
+            v = get(y + at, left) <= 0.0f ? V{} : v;
+            if (DROPS) v *= ending.scale;
+        } else {
+            if (DROPS) v *= kept(at, ending.seed, ending.dropped, ending.scale);
+            if (ACTIVATION != LINEAR) {
+                V out = get(y + at, left) * undo;
+                v *= ACTIVATION == TANH ? 1.0f - out * out : out * (1.0f - out);
             }
-            if (ACTIVATION != LINEAR || DROPS || (const void*)d != (const void*)dy) put(d + at, v, left);
-            if (d_bias) put(d_bias + n, get(d_bias + n, left) + v, left);
         }
+        if (ACTIVATION != LINEAR || DROPS || (const void*)d != (const void*)dy) put(d + at, v, left);
+        return v;
+    };
+    // Rows in pairs: sums are fetched and kept half as often.
+    Size row = 0;
+    for (; row + 2 <= rows; row += 2)
+        by_vectors(first, last, [&](Size n, Size left) {
+            V one = back(row * columns + n, left), other = back((row + 1) * columns + n, left);
+            if (d_bias) put(d_bias + n, get(d_bias + n, left) + one + other, left);
+        });
+    if (row < rows)
+        by_vectors(first, last, [&](Size n, Size left) {
+            V one = back(row * columns + n, left);
+            if (d_bias) put(d_bias + n, get(d_bias + n, left) + one, left);
+        });
 }
 
 template <int ACTIVATION, bool DROPS, typename Number>
@@ -2046,15 +2087,16 @@ __attribute__((noinline)) void adam_numbers(const AdamSettings& settings, const 
                                             Size last) {
     float a = float(settings.rate), b1 = float(1.0 - settings.beta_1), b2 = float(1.0 - settings.beta_2);
     float e = float(settings.epsilon), keep = float(settings.keep);
-    for (Size n = first; n < last; n += LANES) {
-        Size left = last - n;
-        V gradient = get(weight.g + n, left), mean = get(weight.m + n, left), square = get(weight.v + n, left);
+    const float* g = weight.g;
+    float *w = weight.w, *m = weight.m, *v = weight.v;
+    by_vectors(first, last, [=](Size n, Size left) {
+        V gradient = get(g + n, left), mean = get(m + n, left), square = get(v + n, left);
         mean += (gradient - mean) * b1;
         square += (gradient * gradient - square) * b2;
-        put(weight.m + n, mean, left);
-        put(weight.v + n, square, left);
-        put(weight.w + n, get(weight.w + n, left) * keep - a * mean / (root(square) + e), left);
-    }
+        put(m + n, mean, left);
+        put(v + n, square, left);
+        put(w + n, get(w + n, left) * keep - a * mean / (root(square) + e), left);
+    });
 }
 
 void adam_some(const AdamSettings& settings, const AdamWeight& weight, Size first, Size last) {
@@ -2095,8 +2137,8 @@ inline void few_block(const float* a, Size a_row, Size a_column, Size inner, con
         for (int i = 0; i < M; i++)
             for (int j = 0; j < N; j++) sum[i][j] += a[i * a_row + k * a_column] * right[j];
     }
-    for (int i = 0; i < M; i++)
-        for (int j = 0; j < N; j++) {
+    IN_REGISTERS for (int i = 0; i < M; i++)
+        IN_REGISTERS for (int j = 0; j < N; j++) {
             float* target = c + i * c_row + j * LANES;
             if (j < N - 1)
                 store(target, sum[i][j]);
@@ -2472,8 +2514,9 @@ void gradient_sums(Size first, Size last, Size channels, After after, const Numb
                 V v = get(x + at, left);
                 V d = before_ending<RELU_AFTER, DROPS, ADDS>(at, left, after, get(dy + at, left), v, m, f, o, y);
                 if (ADDS && d_shortcut) put(d_shortcut + at, d, left);
-                sums[row & 1] += d;
-                products[row & 1] += d * (v - m);
+                V before[2] = {sums[1], products[1]};  // the two take turns
+                sums[1] = sums[0] + d, products[1] = products[0] + d * (v - m);
+                sums[0] = before[0], products[0] = before[1];
             }
             put(sum + n, get(sum + n, left) + (sums[0] + sums[1]), left);
             put(product + n, get(product + n, left) + (products[0] + products[1]), left);
@@ -2727,11 +2770,11 @@ inline void product_block(Size inner, const float* a, Size a_line, const float* 
             for (int j = 0; j < N; j++) sum[i][j] += one * line[j];
         }
     }
-    for (int i = 0; i < M; i++)
-        for (int j = 0; j < N; j++) {
-            float* at = c + i * c_row + j * LANES;
-            store(at, add ? load(at) + sum[i][j] : sum[i][j]);
-        }
+    if (add)
+        IN_REGISTERS for (int i = 0; i < M; i++)
+            IN_REGISTERS for (int j = 0; j < N; j++) sum[i][j] += load(c + i * c_row + j * LANES);
+    IN_REGISTERS for (int i = 0; i < M; i++)
+        IN_REGISTERS for (int j = 0; j < N; j++) store(c + i * c_row + j * LANES, sum[i][j]);
 }
 
 // As many sums as there are registers for.
@@ -2743,6 +2786,8 @@ inline void product_rows(Size rows, Size inner, const float* a, Size a_line, con
     Size row = 0, next = TURNED ? 1 : a_line;
     for (; row + M <= rows; row += M)
         product_block<M, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
+    for (; M > 4 && row + 4 <= rows; row += 4)
+        product_block<4, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
     for (; row + 2 <= rows; row += 2)
         product_block<2, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
     if (row < rows) product_block<1, N, TURNED>(inner, a + row * next, a_line, b, b_row, c + row * c_row, c_row, add);
@@ -3020,21 +3065,28 @@ int layer_normalize(int threads, Size rows, Size width, double epsilon, const Nu
                     const float* gamma, const float* beta, Number* y, float* kept) {
     split(threads, rows, width * 4, [=](Size first, Size last) {
         for (Size row = first; row < last; row++) {
+            const Number *line = x + row * width, *other = shortcut ? shortcut + row * width : nullptr;
+            Number* out = y + row * width;
             V all = {}, far = {};
-            for (Size n = 0; n < width; n += LANES) all += sum_of(x, shortcut, row * width + n, width - n);
+            by_vectors(0, width, [&](Size n, Size left) {
+                V v = sum_of(line, other, n, left);
+                if (other) put(out + n, v, left);
+                all += v;
+            });
+            if (other) line = out;  // the sum is computed once
             float mean = total_of(all) / float(width);
-            for (Size n = 0; n < width; n += LANES) {
-                V v = sum_of(x, shortcut, row * width + n, width - n) - mean;
-                if (n + LANES > width) v = (VI)lane_numbers() < int32_t(width - n) ? v : V{};
+            by_vectors(0, width, [&](Size n, Size left) {
+                V v = get(line + n, left) - mean;
+                if (left < LANES) v = (VI)lane_numbers() < int32_t(left) ? v : V{};
                 far += v * v;
-            }
+            });
             float factor = 1.0f / std::sqrt(total_of(far) / float(width) + float(epsilon));
-            for (Size n = 0; n < width; n += LANES) {
-                V v = (sum_of(x, shortcut, row * width + n, width - n) - mean) * factor;
-                if (gamma) v *= get(gamma + n, width - n);
-                if (beta) v += get(beta + n, width - n);
-                put(y + row * width + n, v, width - n);
-            }
+            by_vectors(0, width, [&](Size n, Size left) {
+                V v = (get(line + n, left) - mean) * factor;
+                if (gamma) v *= get(gamma + n, left);
+                if (beta) v += get(beta + n, left);
+                put(out + n, v, left);
+            });
             kept[2 * row] = mean;
             kept[2 * row + 1] = factor;
         }
@@ -3050,23 +3102,23 @@ int layer_normalize_backward(int threads, Size rows, Size width, const Number* x
         float *d_gamma = sums + this_thread() * 2 * width, *d_beta = d_gamma + width;
         for (Size row = first; row < last; row++) {
             float mean = kept[2 * row], factor = kept[2 * row + 1];
+            const Number *line = x + row * width, *other = shortcut ? shortcut + row * width : nullptr;
+            const Number* from = dy + row * width;
             V all = {}, along = {};
-            for (Size n = 0; n < width; n += LANES) {
-                Size left = width - n, at = row * width + n;
-                V v = (sum_of(x, shortcut, at, left) - mean) * factor, d = get(dy + at, left);
+            by_vectors(0, width, [&](Size n, Size left) {
+                V v = (sum_of(line, other, n, left) - mean) * factor, d = get(from + n, left);
                 put(d_gamma + n, get(d_gamma + n, left) + d * v, left);
                 put(d_beta + n, get(d_beta + n, left) + d, left);
                 if (gamma) d *= get(gamma + n, left);
                 all += d;
                 along += d * v;
-            }
+            });
             float shift = total_of(all) / float(width), slope = total_of(along) / float(width);
-            for (Size n = 0; n < width; n += LANES) {
-                Size left = width - n, at = row * width + n;
-                V v = (sum_of(x, shortcut, at, left) - mean) * factor, d = get(dy + at, left);
+            by_vectors(0, width, [&](Size n, Size left) {
+                V v = (sum_of(line, other, n, left) - mean) * factor, d = get(from + n, left);
                 if (gamma) d *= get(gamma + n, left);
-                put(dx + at, (d - shift - v * slope) * factor, left);
-            }
+                put(dx + row * width + n, (d - shift - v * slope) * factor, left);
+            });
         }
     });
     return 0;
