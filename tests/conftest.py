@@ -9,6 +9,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 import torch
 
+from uncrumple.kernels import native
+
 torch.set_num_threads(1)
 
 # Tables that tests/test_mistakes.py reads, and scripts that tests/parity/test_courses.py runs: no doctests are in them.
@@ -35,3 +37,13 @@ def _seed():
     from uncrumple.core.seeds import set_random_seed
 
     set_random_seed(0)
+
+
+@pytest.fixture(params=native.INSTRUCTION_SETS)
+def instruction_set(request):
+    """Run a test with each set of instructions that this processor has."""
+    if native.limit_instruction_set(request.param) != request.param:
+        native.limit_instruction_set(None)
+        pytest.skip("this processor has no such instructions, or the kernels were not compiled")
+    yield request.param
+    native.limit_instruction_set(None)

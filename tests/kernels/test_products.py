@@ -1,12 +1,11 @@
-"""Products of bfloat16 matrices in tiles, against the same products in float32."""
+"""Products of bfloat16 matrices, in tiles and without, against the same products in float32."""
 
 import pytest
 import torch
 
-from uncrumple.kernels import native
 from uncrumple.kernels.native import program
 
-pytestmark = pytest.mark.skipif(not native.has_tiles(), reason="this processor has no tiles of bfloat16")
+pytestmark = pytest.mark.usefixtures("instruction_set")
 
 SIZES = [(1, 1, 1), (128, 512, 784), (16, 16, 32), (17, 33, 31), (31, 300, 65), (129, 10, 64), (3, 515, 2), (50, 1, 7)]
 

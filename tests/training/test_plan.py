@@ -201,7 +201,7 @@ HALF = {
 }
 
 
-@pytest.mark.skipif(not native.has_tiles(), reason="this processor does not multiply bfloat16")
+@pytest.mark.usefixtures("instruction_set")
 @pytest.mark.parametrize("name", HALF)
 def test_mixed_precision(name, monkeypatch, steps):
     """The same to bfloat16's accuracy: rounded where the layers round, but for gradients, which are more exact."""

@@ -56,8 +56,6 @@ def make_plan(model: Any) -> Plan | None:
     if not native.available() or model._graph is None or model.jit_compile or _is_own(model) or is_shared():
         return None
     stages = _stages(model._graph._chain or [])
-    if stages is not None and any(stage.half for stage in stages) and not native.has_tiles():
-        return None
     optimizer = model.optimizer
     if stages is None or not getattr(optimizer, "built", False) or model._extra_losses():
         return None

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 7  # that of `uncrumple_version` in kernels.cpp
+VERSION = 8  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512", "AMX")  # AMX: AVX512, and tiles of bfloat16
 

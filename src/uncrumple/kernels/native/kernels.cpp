@@ -222,8 +222,10 @@ struct TinyIsZero {
 #endif
 };
 
-// Multiplies matrices that are bfloat16, or floats (WIDE_A, WIDE_B) to be rounded to it, where the processor has tiles
-// for that. memory: A, B, the result in floats, and, for a step of Adam with this gradient, AdamWeight and AdamSettings.
+// Whether the processor multiplies tiles of bfloat16, and may.
+bool has_tiles();
+
+// Multiplies matrices that are bfloat16, or floats (WIDE_A, WIDE_B) to be rounded to it, in such tiles. memory: A, B, the result in floats, and, for a step of Adam with this gradient, AdamWeight and AdamSettings.
 int product_of_halves(int threads, const Operation& one);
 
 inline int this_thread() {
@@ -833,9 +835,11 @@ int best_set() {
 
 int chosen_set = best_set();
 
+bool has_tiles() { return chosen_set == 3; }
+
 int product_of_halves(int threads, const Operation& one) {
 #ifdef HAS_TILES
-    if (chosen_set == 3) {
+    if (has_tiles()) {
         const int64_t *size = one.sizes, flags = one.flags;
         tiles::Operand a = {one.memory[0], flags & TRANSPOSE_A ? size[0] : size[2], bool(flags & TRANSPOSE_A),
                             bool(flags & WIDE_A)};
@@ -864,7 +868,7 @@ int product_of_halves(int threads, const Operation& one) {
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 7; }
+EXPORT int uncrumple_version() { return 8; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -1037,9 +1041,7 @@ EXPORT int uncrumple_lstm_backward(int threads, Size time, Size batch, Size unit
 }
 
 // Whether the next two can be called; units must be a multiple of 32.
-EXPORT int uncrumple_has_tiles() {
-    return chosen_set == 3;
-}
+EXPORT int uncrumple_has_tiles() { return has_tiles(); }
 
 EXPORT int uncrumple_lstm_forward_half(int threads, Size time, Size batch, Size units, const Half* recurrent_kernel,
                                        Half* gates, Half* outputs, float* cells) {
@@ -2222,6 +2224,33 @@ int convert(int threads, Size count, const From* from, To* to) {
     return 0;
 }
 
+// What tiles compute, where there are none: the product of numbers rounded to bfloat16, in sums of floats.
+int rounded_product(int threads, const Operation& one) {
+    const Half* half = nullptr;
+    Size rows = one.sizes[0], columns = one.sizes[1], inner = one.sizes[2], sizes[2] = {rows * inner, inner * columns};
+    static thread_local Scratch scratch;
+    float* rounded[2] = {scratch.floats(sizes[0] + sizes[1] + 1)};  // room for nothing, too
+    if (!rounded[0]) return NO_MEMORY;
+    rounded[1] = rounded[0] + sizes[0];
+    for (int n = 0; n < 2; n++) {
+        float* to = rounded[n];
+        if (!(one.flags & (n ? WIDE_B : WIDE_A))) {
+            convert(threads, sizes[n], static_cast<const Half*>(one.memory[n]), to);
+            continue;
+        }
+        const float* from = static_cast<const float*>(one.memory[n]);
+        split(threads, (sizes[n] + LANES - 1) / LANES, LANES, [=](Size first, Size last) {
+            by_vectors(first * LANES, smaller(last * LANES, sizes[n]),
+                       [=](Size k, Size left) { put(to + k, as(half, get(from + k, left)), left); });
+        });
+    }
+    Size flags = one.flags & (TRANSPOSE_A | TRANSPOSE_B), count = rows * columns;
+    int failed = multiply_any(flags, rows, columns, inner, rounded[0], rounded[1], static_cast<float*>(one.memory[2]));
+    const AdamWeight* weight = static_cast<const AdamWeight*>(one.memory[3]);
+    if (failed || !weight) return failed;
+    return adam(threads, 1, &count, weight, *static_cast<const AdamSettings*>(one.memory[4]));
+}
+
 // Adds a number per column (or nothing), and rounds to what bfloat16 can hold.
 int add_and_round(int threads, Size rows, Size columns, const float* add, float* x) {
     const Half* half = nullptr;
@@ -2262,7 +2291,9 @@ int run(int threads, const Operation* operations, Size count) {
                 failed = activate_backward_any(threads, size[0], size[1], ending, memory[0], memory[1], memory[1],
                                                memory[2]);
                 break;
-            case PRODUCT: failed = product_of_halves(threads, one); break;
+            case PRODUCT:
+                failed = has_tiles() ? product_of_halves(threads, one) : rounded_product(threads, one);
+                break;
             case ACTIVATE_HALF:
                 failed = activate_any(threads, size[0], size[1], ending, memory[0], memory[1],
                                       static_cast<Half*>(one.memory[2]));
