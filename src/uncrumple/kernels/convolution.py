@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from uncrumple.kernels import native
 from uncrumple.kernels.convolution_native import Ending, Geometry, convolve_and_end
+from uncrumple.kernels.halves import lack_products, widened
 from uncrumple.kernels.transforms import watched
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
@@ -100,6 +101,19 @@ def convolve(
         >>> convolve(image, torch.ones(3, 3, 1, 8), strides=(1, 1), dilation=(1, 1)).shape
         torch.Size([1, 3, 3, 8])
     """
+    if lack_products(x):
+        return convolve(
+            x.float(),
+            kernel.float(),
+            widened(bias),
+            strides=strides,
+            dilation=dilation,
+            padding=padding,
+            groups=groups,
+            channels_last=channels_last,
+            relu=relu,
+            ending=ending,
+        ).to(x.dtype)
     rank = x.dim() - 2
     if rank == 1 and channels_last:
         image, image_kernel = x.unsqueeze(1), kernel.unsqueeze(0)
@@ -203,6 +217,18 @@ def convolve_transposed(
         >>> convolve_transposed(image, kernel, strides=(2, 2), dilation=(1, 1), padding="same").shape
         torch.Size([1, 8, 8, 2])
     """
+    if lack_products(x):
+        return convolve_transposed(
+            x.float(),
+            kernel.float(),
+            widened(bias),
+            strides=strides,
+            dilation=dilation,
+            padding=padding,
+            output_padding=output_padding,
+            channels_last=channels_last,
+            relu=relu,
+        ).to(x.dtype)
     rank = x.dim() - 2
     if rank == 1 and channels_last:
         return convolve_transposed(
