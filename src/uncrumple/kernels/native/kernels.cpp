@@ -225,7 +225,8 @@ struct TinyIsZero {
 // Whether the processor multiplies tiles of bfloat16, and may.
 bool has_tiles();
 
-// Multiplies matrices that are bfloat16, or floats (WIDE_A, WIDE_B) to be rounded to it, in such tiles. memory: A, B, the result in floats, and, for a step of Adam with this gradient, AdamWeight and AdamSettings.
+// Multiplies matrices that are bfloat16, or floats (WIDE_A, WIDE_B) to be rounded to it, in such tiles. memory: A, B, the
+// result in floats, and, for a step of Adam with this gradient, AdamWeight and AdamSettings.
 int product_of_halves(int threads, const Operation& one);
 
 inline int this_thread() {
