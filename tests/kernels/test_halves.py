@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import uncrumple as uc
 from uncrumple import layers
 from uncrumple.kernels import halves
+from uncrumple.kernels.dense import multiply_add
 
 POLICY = "mixed_bfloat16"
 LAYERS = {
@@ -103,3 +104,11 @@ def test_a_network_learns_so(monkeypatch):
 def test_other_types_and_processors_go_the_ordinary_way():
     assert not halves.lack_products(torch.ones(2)) and not halves.lack_products(torch.ones(2).half())
     assert halves.lack_products(torch.ones(2).bfloat16()) is not halves.has_products()
+
+
+def test_mixed_types_are_refused_as_elsewhere(monkeypatch):
+    x, kernel = torch.ones(2, 3).bfloat16(), torch.ones(3, 4)
+    for there in (True, False):
+        monkeypatch.setattr(halves, "has_products", lambda there=there: there)
+        with pytest.raises(RuntimeError, match="same dtype"):
+            multiply_add(x, kernel)

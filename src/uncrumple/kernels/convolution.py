@@ -101,7 +101,7 @@ def convolve(
         >>> convolve(image, torch.ones(3, 3, 1, 8), strides=(1, 1), dilation=(1, 1)).shape
         torch.Size([1, 3, 3, 8])
     """
-    if lack_products(x):
+    if lack_products(x, kernel, bias):
         return convolve(
             x.float(),
             kernel.float(),
@@ -217,7 +217,7 @@ def convolve_transposed(
         >>> convolve_transposed(image, kernel, strides=(2, 2), dilation=(1, 1), padding="same").shape
         torch.Size([1, 8, 8, 2])
     """
-    if lack_products(x):
+    if lack_products(x, kernel, bias):
         return convolve_transposed(
             x.float(),
             kernel.float(),

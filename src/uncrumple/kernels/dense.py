@@ -40,7 +40,7 @@ def multiply_add(
         >>> multiply_add(torch.tensor([[1.0, -2.0]]), torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
         tensor([[1.5000, 0.0000]])
     """
-    if lack_products(x):
+    if lack_products(x, kernel, bias):
         return multiply_add(x.float(), kernel.float(), widened(bias), relu).to(x.dtype)
     count = x.numel() // max(x.shape[-1], 1) * kernel.shape[1]
     # While a program is written down for any number of samples, the count is no number to compare with.
@@ -127,7 +127,7 @@ def multiply_add_each(
         >>> multiply_add_each(torch.ones(1, 2), [torch.eye(2), torch.ones(2, 1)], None)
         [tensor([[1., 1.]]), tensor([[2.]])]
     """
-    if lack_products(x):
+    if lack_products(x, *kernels, *(biases or [])):
         wide = [one.float() for one in kernels], None if biases is None else [one.float() for one in biases]
         return [one.to(x.dtype) for one in multiply_add_each(x.float(), *wide)]
     if native.takes(x, *kernels, *(biases or [])) and not watched() and x.numel() >= _WORTH_IT:

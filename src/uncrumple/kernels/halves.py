@@ -26,14 +26,19 @@ def has_products() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def lack_products(x: torch.Tensor) -> bool:
-    """Return whether `x` had better be multiplied in float32: bfloat16, on a processor that has no products of it.
+def lack_products(*tensors: torch.Tensor | None) -> bool:
+    """Return whether these had better be multiplied in float32: all bfloat16, on a processor with no products of it.
+
+    Of mixed types torch says what is wrong, on every processor. None stands for nothing.
 
     Example:
         >>> lack_products(torch.ones(2))
         False
     """
-    return x.dtype is torch.bfloat16 and x.device.type == "cpu" and not has_products()
+    for one in tensors:
+        if one is not None and (one.dtype is not torch.bfloat16 or one.device.type != "cpu"):
+            return False
+    return not has_products()
 
 
 def widened(tensor: torch.Tensor | None) -> torch.Tensor | None:
