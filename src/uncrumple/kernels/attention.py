@@ -20,7 +20,7 @@ from torch.nn import functional
 from uncrumple.kernels import native
 from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
-_LONGEST = 1024  # steps that the native kernels are for
+LONGEST = 1024  # steps that the native kernels are for
 _SHORT = 512  # steps whose weights are kept by the products
 
 
@@ -83,7 +83,7 @@ def _takes(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
     """Return whether the native kernels can run these: (samples, heads, steps, features), not too long."""
     if not query.dim() == key.dim() == value.dim() == 4 or not key.numel() or not value.numel():
         return False
-    if not query.shape[:2] == key.shape[:2] == value.shape[:2] or max(query.shape[2], key.shape[2]) > _LONGEST:
+    if not query.shape[:2] == key.shape[:2] == value.shape[:2] or max(query.shape[2], key.shape[2]) > LONGEST:
         return False
     if query.shape[3] != key.shape[3] or key.shape[2] != value.shape[2]:
         return False  # torch says what is wrong
@@ -102,8 +102,12 @@ def _dense_features(one: torch.Tensor) -> torch.Tensor:
 
 def _strides(*tensors: torch.Tensor, steps: Sequence[int] = ()) -> Any:
     """Return how far apart samples, heads and steps lie in each, and more such numbers, as the kernels take it."""
-    sizes = [*(size for one in tensors for size in one.stride()[:3]), *steps]
-    return (ctypes.c_int64 * len(sizes))(*sizes)
+    return numbers(*(size for one in tensors for size in one.stride()[:3]), *steps)
+
+
+def numbers(*values: int) -> Any:
+    """Return whole numbers as the kernels take them."""
+    return (ctypes.c_int64 * len(values))(*values)
 
 
 class _Heads(torch.autograd.Function):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from uncrumple.kernels import native
+from uncrumple.kernels import dense_rows, native
 from uncrumple.kernels.halves import lack_products, widened
 from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
@@ -153,8 +153,7 @@ class _Rectified(torch.autograd.Function):
         if x.dtype is torch.bfloat16:
             out = torch.addmm(bias, rows, kernel).relu_()  # oneDNN adds the bias before it rounds
         else:
-            out = torch.mm(rows, kernel)
-            native.call("add_bias", *out.shape, True, bias.contiguous(), out)
+            out = dense_rows.multiply(rows, kernel, bias, relu=True)
         ctx.save_for_backward(x, kernel, bias, out)
         return out.view(*x.shape[:-1], kernel.shape[1])
 
@@ -164,9 +163,19 @@ class _Rectified(torch.autograd.Function):
         if differentiated(d_output):
             return tuple(gradients_by_twin(_rectified_plain, (x, kernel, bias), [d_output]))
         rows, given = x.reshape(-1, x.shape[-1]), d_output.reshape(out.shape).contiguous()
-        wanted, d = ctx.needs_input_grad, torch.empty_like(out)
-        sums = torch.zeros(torch.get_num_threads(), d.shape[1], dtype=torch.float32, device="cpu")
-        native.call("relu_backward", *d.shape, d.dtype is torch.bfloat16, out, given, d, sums)
+        wanted = ctx.needs_input_grad
+        if x.dtype is not torch.bfloat16:
+            found = dense_rows.gradients(given, kernel, rectified=out, x_wanted=wanted[0])
+            return (
+                None if found.x is None else found.x.view(x.shape),
+                rows.t() @ found.products if wanted[1] else None,
+                found.bias if wanted[2] else None,
+            )
+        d, sums = (
+            torch.empty_like(out),
+            torch.zeros(torch.get_num_threads(), out.shape[1], dtype=torch.float32, device="cpu"),
+        )
+        native.call("relu_backward", *d.shape, True, out, given, d, sums)
         return (
             (d @ kernel.t()).view(x.shape) if wanted[0] else None,
             rows.t() @ d if wanted[1] else None,
@@ -182,9 +191,7 @@ class _SideBySide(torch.autograd.Function):
         rows, kernel = x.reshape(-1, x.shape[-1]), torch.cat(weights[:count], 1)
         ctx.save_for_backward(x, *weights)
         ctx.count, ctx.whole, ctx.widths = count, kernel, [one.shape[1] for one in weights[:count]]
-        out = torch.mm(rows, kernel)
-        if len(weights) > count:
-            native.call("add_bias", *out.shape, False, torch.cat(weights[count:]), out)
+        out = dense_rows.multiply(rows, kernel, torch.cat(weights[count:]) if len(weights) > count else None)
         return out.view(*x.shape[:-1], kernel.shape[1]).split(ctx.widths, -1)
 
     @staticmethod
@@ -193,11 +200,13 @@ class _SideBySide(torch.autograd.Function):
         wanted, rows = ctx.needs_input_grad, x.reshape(-1, x.shape[-1])
         if differentiated(*d_outputs):  # to be differentiated again: nothing that autograd does not see
             d, kernel = torch.cat(d_outputs, -1).reshape(len(rows), -1), torch.cat(weights[: ctx.count], 1)
+            found: Any = d, d @ kernel.t(), d.sum(0)
         else:
-            d, kernel = joined(d_outputs), ctx.whole
+            found = dense_rows.gradients(joined(d_outputs), ctx.whole, x_wanted=wanted[0])[:3]
+        d, d_x, d_bias = found
         d_kernels = (rows.t() @ d).split(ctx.widths, 1) if any(wanted[2:]) else [None] * ctx.count
-        d_biases = d.sum(0).split(ctx.widths) if len(weights) > ctx.count else ()
-        return ((d @ kernel.t()).view(x.shape) if wanted[0] else None, None, *d_kernels, *d_biases)
+        d_biases = d_bias.split(ctx.widths) if len(weights) > ctx.count else ()
+        return (d_x.view(x.shape) if wanted[0] else None, None, *d_kernels, *d_biases)
 
 
 def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-VERSION = 8  # that of `uncrumple_version` in kernels.cpp
+VERSION = 9  # that of `uncrumple_version` in kernels.cpp
 LABEL_OUT_OF_RANGE = 2
 INSTRUCTION_SETS = ("plain", "AVX2", "AVX512", "AMX")  # AMX: AVX512, and tiles of bfloat16
 
@@ -52,6 +52,8 @@ _FUNCTIONS = {
     "normalize": "inninndippppppp",
     "normalize_backward": "inninndipppppppppppp",
     "add_bias": "innipp",
+    "dense": "innnidppppppppp",
+    "dense_backward": "innnpppppppppp",
     "add_rows": "innnippp",
     "layer_normalize": "inndipppppp",
     "layer_normalize_backward": "innippppppp",

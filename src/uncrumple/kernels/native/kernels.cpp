@@ -869,7 +869,7 @@ int product_of_halves(int threads, const Operation& one) {
 #endif
 
 // Changes with every change of a function below, so that an old build is not used by newer Python.
-EXPORT int uncrumple_version() { return 8; }
+EXPORT int uncrumple_version() { return 9; }
 
 EXPORT int uncrumple_instruction_set() { return chosen_set; }
 
@@ -1172,6 +1172,18 @@ EXPORT int uncrumple_gru_backward_half(int threads, Size time, Size batch, Size 
 
 EXPORT int uncrumple_add_bias(int threads, Size rows, Size columns, int relu, const float* bias, float* y) {
     DISPATCH(add_bias(threads, rows, columns, relu, bias, y))
+}
+
+EXPORT int uncrumple_dense(int threads, Size rows, Size inner, Size columns, int relu, double epsilon, const float* x,
+                           const float* weights, const float* bias, const float* shortcut, const float* gamma,
+                           const float* beta, float* y, float* sum, float* kept) {
+    DISPATCH(dense(threads, rows, inner, columns, relu, epsilon, x, weights, bias, shortcut, gamma, beta, y, sum, kept))
+}
+
+EXPORT int uncrumple_dense_backward(int threads, Size rows, Size inner, Size columns, const float* y, const float* sum,
+                                    const float* kept, const float* gamma, const float* dy, const float* weights,
+                                    const float* plus, float* d, float* dx, float* sums) {
+    DISPATCH(dense_backward(threads, rows, inner, columns, y, sum, kept, gamma, dy, weights, plus, d, dx, sums))
 }
 
 EXPORT int uncrumple_add_rows(int threads, Size rows, Size width, Size count, int wide, const void* places,
@@ -3155,6 +3167,8 @@ int layer_normalize_backward(int threads, Size rows, Size width, const Number* x
     });
     return 0;
 }
+
+#include "dense_rows.h"
 
 }  // namespace SET
 }  // namespace
