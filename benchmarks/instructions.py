@@ -115,6 +115,8 @@ def networks() -> Iterator[tuple[Any, tuple[int, ...], int]]:
         words = layers.Input((10,), dtype="int32")
         x = layers.Embedding(300, 16)(words)
         x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 8)(x, x))
+        x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 8)(x, x)]))
+        x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(16)(layers.Dense(48, "relu")(x))]))
         yield uc.Model(words, layers.Dense(10)(layers.GlobalAveragePooling1D()(x))), (10,), 300
     uc.config.set_dtype_policy("float32")
 
@@ -132,11 +134,11 @@ def child() -> None:
 
     import uncrumple as uc
     from uncrumple.data.resizing import resized
-    from uncrumple.kernels import dense, layer_normalization
+    from uncrumple.kernels import dense, dense_rows, layer_normalization
     from uncrumple.optimizers import adam
 
     # Small sizes, too, are to take what is made for large ones.
-    dense._WORTH_IT = layer_normalization._WORTH_IT = adam._LARGE = 0
+    dense_rows._LEAST_ROWS = dense._WORTH_IT = layer_normalization._WORTH_IT = adam._LARGE = 0
     torch.set_num_threads(1)
     uc.utils.set_random_seed(0)
     random, count = np.random.default_rng(0), BATCH * STEPS

@@ -11,18 +11,25 @@ from torch.autograd import forward_ad
 
 import uncrumple as uc
 from uncrumple import layers as L
-from uncrumple.kernels import attention, dense, embedding, layer_normalization, native
+from uncrumple.kernels import attention, dense, dense_rows, embedding, layer_normalization, native
 
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch):
     monkeypatch.setattr(dense, "_WORTH_IT", 0)
     monkeypatch.setattr(layer_normalization, "_WORTH_IT", 0)
+    monkeypatch.setattr(dense_rows, "_LEAST_ROWS", 0)
 
 
 def attention_of_itself():
     x = uc.Input((6, 4))
     return uc.Model(x, L.LayerNormalization()(L.Add()([x, L.MultiHeadAttention(2, 3)(x, x)])))
+
+
+def block():
+    x = uc.Input((6, 16))
+    y = L.LayerNormalization()(L.Add()([x, L.MultiHeadAttention(2, 8)(x, x)]))
+    return uc.Model(x, L.LayerNormalization()(L.Add()([y, L.Dense(16)(L.Dense(32, "relu")(y))])))
 
 
 def chain(shape, *parts):
@@ -38,6 +45,7 @@ MODELS = {
     "batch": ((6,), lambda: chain((6,), L.BatchNormalization(), L.ReLU())),
     "layer": ((6,), lambda: chain((6,), L.LayerNormalization())),
     "attention": ((6, 4), attention_of_itself),
+    "block": ((6, 16), block),
     "simple_rnn": ((5, 3), lambda: chain((5, 3), L.SimpleRNN(4))),
     "gru": ((5, 3), lambda: chain((5, 3), L.GRU(4))),
     "lstm": ((5, 3), lambda: chain((5, 3), L.LSTM(4, return_sequences=True))),

@@ -8,7 +8,8 @@ import torch
 
 import uncrumple as uc
 from uncrumple import layers
-from uncrumple.kernels import layer_normalization, native
+from uncrumple.kernels import dense_rows, layer_normalization, native
+from uncrumple.layers.attention import together
 from uncrumple.models import fusion
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the native kernels were not compiled")
@@ -65,9 +66,22 @@ def encoder():
     return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 
+def transformer(first=True, rate=0.0, size=16, mask_zero=False, use_bias=True, center=True):
+    """Two blocks, as in the paper that they come from."""
+    inputs = uc.Input((12,), dtype="int64")
+    x = layers.Embedding(20, size, mask_zero=mask_zero)(inputs)
+    for _ in range(2):
+        seen = layers.MultiHeadAttention(2, 4, dropout=rate, use_bias=use_bias)(x, x)
+        x = layers.LayerNormalization(center=center)(layers.Add()([x, seen] if first else [seen, x]))
+        y = layers.Dense(size, use_bias=use_bias)(layers.Dense(32, "relu")(x))
+        x = layers.LayerNormalization(scale=center)(layers.Add()([x, y] if first else [y, x]))
+    return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
 @pytest.fixture(autouse=True)
 def _for_small_ones_too(monkeypatch):
     monkeypatch.setattr(layer_normalization, "_WORTH_IT", 1)
+    monkeypatch.setattr(dense_rows, "_LEAST_ROWS", 1)
 
 
 def trained(model, x, fused, monkeypatch, policy="float32"):
@@ -91,6 +105,12 @@ CASES = {
     "residual without relu": (lambda: residual(relu=None), IMAGES),
     "wide": (wide, TABLE),
     "encoder": (encoder, TOKENS),
+    "transformer": (transformer, TOKENS),
+    "transformer, other order": (lambda: transformer(False), TOKENS),
+    "transformer, odd sizes": (lambda: transformer(size=14), TOKENS),
+    "transformer, fewer weights": (lambda: transformer(use_bias=False, center=False), TOKENS),
+    "transformer, dropped scores": (lambda: transformer(rate=0.2), TOKENS),
+    "transformer, masked": (lambda: transformer(mask_zero=True), TOKENS),
     "text": (text, TOKENS),
     "text, same": (lambda: text(padding="same"), TOKENS),
     "text, causal": (lambda: text(padding="causal", dilation_rate=2), TOKENS),
@@ -108,7 +128,7 @@ def test_same_training_and_prediction(case, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "text"])
+@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "transformer", "text"])
 def test_mixed_precision_learns_the_same(case, monkeypatch):
     fused, plain = (trained(*CASES[case], way, monkeypatch, "mixed_bfloat16") for way in (True, False))
     np.testing.assert_allclose(fused[1]["loss"], plain[1]["loss"], rtol=0.02)
@@ -130,9 +150,67 @@ def test_what_goes_together():
     assert links == ["Dense", "FusedNormalization", "Dense", "FusedNormalization", "Dense"]
     assert steps(text()).count("FusedGreatest") == 2
     assert steps(encoder()) == [
-        *("Embedding", "MultiHeadAttention", "FusedSum", "Dense", "FusedSum"),
+        *("Embedding", "FusedAttention", "Dense", "FusedSum"),
         *("GlobalAveragePooling1D", "Dense"),
     ]
+    for first in (True, False):
+        blocks = ["FusedAttention", "FusedFeedForward"] * 2
+        assert steps(transformer(first)) == ["Embedding", *blocks, "GlobalAveragePooling1D", "Dense"]
+
+
+def half_a_block(*between, dense=("relu", None), other=None, value=None):
+    inputs = uc.Input((12, 8))
+    y = inputs
+    for activation in dense:
+        y = layers.Dense(8, activation)(y)
+    for layer in between:
+        y = layer(y)
+    y = layers.LayerNormalization()(layers.Add()([y, inputs if other is None else other(inputs)]))
+    seen = layers.MultiHeadAttention(2, 4)(y, y if value is None else value(y))
+    return steps(uc.Model(inputs, layers.LayerNormalization()(layers.Add()([seen, y]))))
+
+
+def test_only_what_is_known_of_a_transformer_goes_together():
+    assert half_a_block() == ["FusedFeedForward", "FusedAttention"]
+    for dense in (("gelu", None), (None, None), ("relu", "relu")):
+        assert half_a_block(dense=dense) == ["Dense", "Dense", "FusedSum", "FusedAttention"]
+    assert half_a_block(layers.Dropout(0.1))[:4] == ["Dense", "Dense", "Dropout", "FusedSum"]
+    assert half_a_block(other=layers.ReLU())[:4] == ["Dense", "Dense", "ReLU", "FusedSum"]
+    assert half_a_block(value=layers.ReLU())[1:] == ["ReLU", "MultiHeadAttention", "FusedSum"]
+
+
+@pytest.mark.parametrize("change", ["lora", "frozen", "inner hook", "renamed call", "new weights", "none"])
+def test_a_transformer_that_is_changed_later(change, monkeypatch):
+    model, x = transformer(), torch.from_numpy(TOKENS)
+    first, attention = model.layers[5], model.layers[2]
+    assert isinstance(first, layers.Dense) and isinstance(attention, layers.MultiHeadAttention)
+    seen = []
+    if change == "lora":
+        first.enable_lora(2)
+        first.lora_kernel_b.data.normal_()
+        attention.query_dense.enable_lora(2)
+        attention.query_dense.lora_kernel_b.data.normal_()
+    elif change == "frozen":
+        first.trainable = attention.trainable = False
+    elif change == "inner hook":
+        attention.key_dense.register_forward_hook(lambda layer, given, out: seen.append(tuple(out.shape)))
+    elif change == "renamed call":
+        ordinary = first.call
+        first.call = lambda inputs: seen.append(tuple(inputs.shape)) or 2 * ordinary(inputs)
+    elif change == "new weights":
+        model.set_weights([one + 0.1 for one in model.get_weights()])
+
+    def run():
+        out = model(x)
+        wanted = [one for one in model.parameters() if one.requires_grad]
+        return [out, *torch.autograd.grad(out.square().sum(), wanted)]
+
+    found = run()
+    assert bool(seen) is (change in ("inner hook", "renamed call"))
+    monkeypatch.setattr(fusion.Link, "_is_watched", lambda self: True)
+    monkeypatch.setattr(together, "attend_to_itself", lambda *given: None)
+    for one, other in zip(found, run(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_what_is_read_elsewhere_stays_apart():
@@ -174,7 +252,7 @@ def test_a_shortcut_of_another_shape_is_repeated():
     torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "text"])
+@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "transformer", "text"])
 def test_each_layer_is_called_where_somebody_looks(case):
     made, x = CASES[case][0](), torch.from_numpy(CASES[case][1])
     plain = made(x)
@@ -200,7 +278,7 @@ def test_frozen_normalization_keeps_its_averages():
 
 
 def test_copies_other_types_and_torchs_transforms():
-    for made, x in CASES["residual"], CASES["encoder"], CASES["text"]:
+    for made, x in CASES["residual"], CASES["encoder"], CASES["transformer"], CASES["text"]:
         model, x = made(), torch.from_numpy(x)
         plain = model(x)
         torch.testing.assert_close(copy.deepcopy(model)(x), plain)

@@ -3,7 +3,7 @@
 A convolution, its max pooling and the dropout behind it become one link; so
 do a convolution along a line and the greatest of its steps; batch
 normalization, a shortcut that is added, relu and dropout; and an addition
-with layer normalization. A link looks before each call whether that still
+with layer normalization, together with the attention or the two dense layers before it. A link looks before each call whether that still
 holds (no hooks on any of its layers, a data type and a device that the kernel
 knows); if not, it calls its layers one after the other, which gives the same
 numbers.
@@ -19,7 +19,9 @@ from uncrumple import activations, layers
 from uncrumple.kernels.convolution import convolve, takes_ending
 from uncrumple.kernels.convolution_greatest import convolve_to_greatest
 from uncrumple.kernels.convolution_native import Ending
+from uncrumple.kernels.dense_rows import Ending as Normalization
 from uncrumple.kernels.dropout import draw_seed, limit_and_scale
+from uncrumple.kernels.feed_forward import feed_forward, takes_feed_forward
 from uncrumple.kernels.normalization import After
 
 _enter = torch.nn.Module.__call__
@@ -93,6 +95,19 @@ def _normalized_sum(some: list[Any]) -> int:
     return 2 if _adds(some[0]) and normalizes else 1
 
 
+def _fed_forward(some: list[Any]) -> int:
+    """Return 4 for two dense layers, the first with relu, an addition and layer normalization."""
+    if len(some) < 4 or type(some[1]) is not layers.Dense or _normalized_sum(some[2:]) == 1:
+        return 1
+    known = some[0].activation is activations.relu and some[1].activation is activations.linear
+    return 4 if known and all(one.activity_regularizer is None for one in some[:2]) else 1
+
+
+def _attended(some: list[Any]) -> int:
+    """Return 3 for attention, an addition and layer normalization."""
+    return 3 if len(some) > 2 and some[0].activity_regularizer is None and _normalized_sum(some[1:]) == 2 else 1
+
+
 def _adds(layer: Any) -> bool:
     return type(layer) is layers.Add and layer.activity_regularizer is None
 
@@ -117,8 +132,9 @@ class Link:
         parts: The layers, in the order of their calls.
     """
 
-    # Where one of them adds: whether what comes from the layer before it is the first addend.
-    adds_first = True
+    # Where one of them adds: whether what comes from the layer before it is the first addend, and whether the other one
+    # must be what went into the first layer.
+    adds_first, adds_input = True, False
 
     def __init__(self, parts: list[Any]) -> None:
         self.parts = parts
@@ -140,7 +156,7 @@ class Link:
         for part in self.parts:
             if type(part) is layers.Add:
                 value = [value, other] if self.adds_first else [other, value]
-            value = _enter(part, value)
+            value = _enter(part, value, value) if type(part) is layers.MultiHeadAttention else _enter(part, value)
         return value
 
     def _kernel_and_bias(self) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -150,6 +166,14 @@ class Link:
         if kind is None:
             return kernel, bias
         return kernel.to(kind), None if bias is None else bias.to(kind)
+
+    def _ending(self, value: Any) -> Normalization | None:
+        """Return the layer normalization at the end; None where it, or what comes before it, cannot be done at once."""
+        if self._is_watched() or type(value) is not torch.Tensor or getattr(value, "_keras_mask", None) is not None:
+            return None
+        if value.dtype is not torch.float32 or any(part._compute_in is not value.dtype for part in self.parts):
+            return None
+        return self.parts[-1].ending(value.shape[-1])
 
     def _is_watched(self) -> bool:
         """Return whether somebody looks at a layer or has changed what it does."""
@@ -268,6 +292,36 @@ class FusedGreatest(Link):
         return value.device == convolution.kernel.device and takes_ending(value, value, None)
 
 
+class FusedFeedForward(Link):
+    """Two dense layers, the addition of what went in, and layer normalization."""
+
+    adds_input = True
+
+    def __call__(self, value: Any, other: Any = None) -> Any:
+        first, second = self.parts[:2]
+        ending = self._ending(value)
+        if ending is not None and value is other:
+            weights = (first.kernel, first.bias), (second.kernel, second.bias)
+            if takes_feed_forward(value, *weights, ending):
+                return feed_forward(value, *weights, ending)
+        return self._one_by_one(value, other)
+
+
+class FusedAttention(Link):
+    """Attention of a sequence to itself, the addition of what went in, and layer normalization."""
+
+    adds_input = True
+
+    def __call__(self, value: Any, other: Any = None) -> Any:
+        attention = self.parts[0]
+        ending = self._ending(value)
+        if ending is not None and value is other:
+            found = attention.attend_to_itself(value, True, ending=ending)
+            if found is not None:
+                return found
+        return self._one_by_one(value, other)
+
+
 class FusedSum(Link):
     """The addition of two tensors, and layer normalization."""
 
@@ -288,5 +342,7 @@ _LENGTHS: dict[type, tuple[Any, type[Link]]] = {
     layers.Conv2D: (_pooled, Fused),
     layers.Conv1D: (_greatest, FusedGreatest),
     layers.Add: (_normalized_sum, FusedSum),
+    layers.Dense: (_fed_forward, FusedFeedForward),
+    layers.MultiHeadAttention: (_attended, FusedAttention),
     layers.BatchNormalization: (_normalized, FusedNormalization),
 }

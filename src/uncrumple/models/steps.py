@@ -57,13 +57,15 @@ def join_steps(steps: list[Step], wanted: list[int]) -> list[Step]:
     for number, step in enumerate(steps):
         if number in gone or not step.plain or not isinstance(step.target, int):
             continue
-        if step.rest is not None and _addends(step) is None:
+        if step.rest is not None and _addends(step) is None and _own_source(step) is None:
             continue
         run = _run_from(number, steps, readers)
         joined = link([steps[one].layer for one in run])
         if joined is None or any(one in gone for one in run):
             continue
         run = run[: len(joined.parts)]
+        if joined.adds_input and not _adds_input([steps[one] for one in run]):
+            continue
         gone.update(run)
         found[run[-1]] = _joined(joined, [steps[one] for one in run])
     return [found.get(number, step) for number, step in enumerate(steps) if number not in gone or number in found]
@@ -96,6 +98,25 @@ def _other_addend(step: Step, slot: int) -> Slot | None:
     return other[0] if len(other) == 1 else None
 
 
+def _own_source(step: Step) -> int | None:
+    """Return the slot that a step reads alone, or as both query and value; None if it is not just that."""
+    if step.rest is None:
+        return step.source
+    args, kwargs = step.rest
+    both = type(step.layer) is layers.MultiHeadAttention and not kwargs and len(args) in (2, 3)
+    slots = {one.index if isinstance(one, Slot) else None for one in args} if both else set()
+    return slots.pop() if len(slots) == 1 else None
+
+
+def _adds_input(steps: list[Step]) -> bool:
+    """Return whether what goes into the first step is what `Add` adds to the result of those before it."""
+    for before, step in itertools.pairwise(steps):
+        other = None if step.rest is None else _other_addend(step, before.target)
+        if other is not None:
+            return other.index == _own_source(steps[0])
+    return False
+
+
 def _addends(step: Step) -> Any:
     """Return the two slots that `Add` adds; None if it is not just that."""
     args, kwargs = step.rest
@@ -108,11 +129,12 @@ def _addends(step: Step) -> Any:
 
 def _joined(joined: Link, steps: list[Step]) -> Step:
     first, last = steps[0], steps[-1]
-    if first.rest is not None:
+    source = _own_source(first)
+    if source is None:
         return Step(joined, False, -1, last.target, (tuple(_addends(first)), {}))
     for before, step in itertools.pairwise(steps):
         if step.rest is not None:
             other = _other_addend(step, before.target)
             joined.adds_first = step.rest[0][0][0].index == before.target
-            return Step(joined, False, -1, last.target, ((Slot(first.source), other), {}))
-    return Step(joined, False, first.source, last.target, None)
+            return Step(joined, False, -1, last.target, ((Slot(source), other), {}))
+    return Step(joined, False, source, last.target, None)

@@ -10,6 +10,7 @@ import torch
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain
 from uncrumple.core.flash import is_flash_attention_enabled
+from uncrumple.kernels.dense_rows import Ending
 from uncrumple.layers import checks, symbolic
 from uncrumple.layers.activation_layers import Softmax
 from uncrumple.layers.attention import masks, together
@@ -380,6 +381,10 @@ class HeadsAttention(_Random):
                     f"{type(self).__name__}(..., flash_attention=None)",
                 )
             )
+        if query is key is value and mask is None and not return_attention_scores:
+            found = self.attend_to_itself(query, training, causal)
+            if found is not None:
+                return found
         gate = self._gate_dense(query) if self.use_gate else None
         # A method overridden by a user may not know of use_causal_mask.
         settings = {"use_causal_mask": True} if causal else {}
@@ -395,6 +400,28 @@ class HeadsAttention(_Random):
         )
         output = self._output_dense(output if gate is None else output * gate)
         return (output, scores) if return_attention_scores else output
+
+    def attend_to_itself(
+        self, x: torch.Tensor, training: bool | None, causal: bool = False, ending: Ending | None = None
+    ) -> torch.Tensor | None:
+        """Return what `call(x, x)` gives, by one kernel; None where it cannot be.
+
+        Args:
+            x: (samples, steps, features), without a mask.
+            training: Whether to drop scores.
+            causal: Whether a query sees only keys up to its own place.
+            ending: Add `x`, and normalize.
+        """
+        kind, attend_alone = type(self), self.sliding_window is None and not self.use_gate
+        own = (
+            kind._compute_attention is HeadsAttention._compute_attention
+            and kind._projected is HeadsAttention._projected
+        )
+        plain = attend_alone and not (training and self.dropout) and self._flash_attention is None
+        if not (own and plain and self._rank == x.dim() == 3 and x.shape[-1] == self._features["query"]):
+            return None
+        parts = self._query_dense, self._key_dense, self._value_dense, self._output_dense
+        return None if self._finding_shapes() else together.attend_to_itself(x, parts, self._scale, causal, ending)
 
     def _projected(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return query, key and value with heads."""

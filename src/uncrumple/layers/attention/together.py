@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from uncrumple.kernels.dense import multiply_add_each
+from uncrumple.kernels.dense_rows import Ending
+from uncrumple.kernels.self_attention import self_attend, takes_self_attention
 from uncrumple.layers.einsum_dense import EinsumDense
 
 
@@ -24,8 +26,31 @@ def go_together(x: torch.Tensor, projections: Sequence[Any]) -> bool:
     )
 
 
-def _is_plain(part: Any) -> bool:
-    if type(part) is not EinsumDense or part._matrix is None or len(part._matrix[1]) > 1:
+def attend_to_itself(
+    x: torch.Tensor, projections: Sequence[Any], scale: float, causal: bool, ending: Ending | None = None
+) -> torch.Tensor | None:
+    """Return what attention makes of `x`, (samples, steps, features), at once; None where it cannot be.
+
+    Args:
+        x: Query, key and value.
+        projections: Of query, key and value, and the one back.
+        scale: What scores are multiplied by.
+        causal: Whether a step sees only those up to its own place.
+        ending: What follows.
+    """
+    back = projections[3]
+    if not go_together(x, projections[:3]) or not _is_plain(back, 2) or back._compute_in is not x.dtype:
+        return None
+    kernels = [part._parameters["kernel"] for part in projections]
+    biases = [part._parameters.get("bias") for part in projections]
+    if not takes_self_attention(x, kernels, biases, ending):
+        return None
+    return self_attend(x, kernels, biases, scale=scale, causal=causal, ending=ending)
+
+
+def _is_plain(part: Any, summed: int = 1) -> bool:
+    """Return whether a projection sums over so many axes, does nothing else, and is watched by nobody."""
+    if type(part) is not EinsumDense or part._matrix is None or len(part._matrix[1]) != summed:
         return False
     if (
         part._activates
