@@ -154,6 +154,8 @@ def main() -> None:
             os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
         native.limit_instruction_set(arguments.processor)
     torch.set_num_threads(arguments.threads)
+    # `fit` is not to try how many threads are faster: each epoch here is a call of its own, and would pay for it.
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     print(
         f"torch {torch.__version__}, {arguments.threads} thread(s), {arguments.policy}, {arguments.clock} time, "
         f"n = {arguments.rounds} paired epochs; "

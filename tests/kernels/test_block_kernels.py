@@ -100,6 +100,21 @@ def test_gradients_can_be_differentiated_again():
         torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3 * other.abs().max().item())
 
 
+def test_autocast_around_the_backward_pass_alone():
+    x, *weights = inputs = of_attention(3, 5, 16, 2, 8, 8)
+    dense_weights = leaves((16, 48), (48,), (48, 16), (16,))
+    inputs += dense_weights
+    found = []
+    for half in (False, True):
+        out = self_attend(x, weights[:4], weights[4:8], scale=0.3, ending=Ending(*weights[8:], 1e-3))
+        out = feed_forward(out, dense_weights[:2], dense_weights[2:], Ending(*weights[8:], 1e-3)).square().sum()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found.append(torch.autograd.grad(out, inputs))
+    for one, other in zip(*found, strict=True):
+        assert one.dtype is torch.float32
+        assert (one - other).norm() <= 0.03 * one.norm() + 1e-3
+
+
 def test_what_is_left_to_others():
     x, *weights = of_attention(2, 5, 16, 2, 8, 8)
     kernels, biases, ending = weights[:4], weights[4:8], Ending(*weights[8:], 1e-3)
@@ -112,6 +127,7 @@ def test_what_is_left_to_others():
     assert not takes_self_attention(x, [kernels[0][:, :1], *kernels[1:]], biases)
     assert not takes_self_attention(x, kernels, biases, ending._replace(gamma=torch.ones(8)))
     assert not takes_self_attention(x, [*kernels[:3], kernels[3][..., :8]], [*biases[:3], None], ending)
+    assert not takes_self_attention(x, [*kernels[:3], kernels[3].unflatten(2, (4, 4))], [*biases[:3], None])
     parts = (torch.ones(16, 32), torch.ones(32)), (torch.ones(32, 16), None)
     assert takes_feed_forward(x, *parts, ending)
     assert not takes_feed_forward(x[:0], *parts, ending)

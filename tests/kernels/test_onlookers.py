@@ -80,7 +80,7 @@ def test_gradient_penalty(model_and_x, monkeypatch):
     """The gradient of the size of a gradient, through layers and shortcuts."""
     model, x = model_and_x
     weights = [one for one in model.weights if one.requires_grad]
-    if len(x.shape) == 3 and x.shape[1:] == (6, 4) and not native.available():
+    if any(isinstance(layer, L.MultiHeadAttention) for layer in model.layers) and not native.available():
         pytest.skip("torch's own attention has no second derivative, and says so")
 
     def penalty():

@@ -781,3 +781,10 @@ def test_additive_attention_keeps_to_its_features():
         "Expected 6 features, as it was built for.",
         "Fix: Dense(6)(query) before it, or a new AdditiveAttention",
     ]
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_several_axes_come_back_from_a_sequence_that_attends_to_itself(use_bias):
+    layer, x = L.MultiHeadAttention(2, 8, output_shape=(2, 3), use_bias=use_bias), torch.randn(2, 5, 16)
+    assert layer(x, x).shape == (2, 5, 2, 3)
+    torch.testing.assert_close(layer(x, x), layer(x, x.clone()), rtol=1e-4, atol=1e-5)

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_hook
 
 import uncrumple as uc
 from uncrumple import layers
@@ -21,12 +22,20 @@ TOKENS = GENERATOR.integers(0, 20, (40, 12))
 LABELS = GENERATOR.integers(0, 3, 40)
 
 
-def residual(first=True, relu="Activation"):
+def plus(one, other):
+    return one + other
+
+
+def together_by_add(one, other):
+    return layers.Add()([one, other])
+
+
+def residual(first=True, relu="Activation", adds=together_by_add):
     inputs = uc.Input((8, 8, 3))
     x = layers.Conv2D(5, 3, padding="same", use_bias=False)(inputs)
     x = layers.ReLU()(layers.BatchNormalization()(x))
     y = layers.BatchNormalization()(layers.Conv2D(5, 3, padding="same")(x))
-    y = layers.Add()([y, x] if first else [x, y])
+    y = adds(y, x) if first else adds(x, y)
     y = layers.Activation("relu")(y) if relu == "Activation" else y
     y = layers.Dropout(0.2)(y)
     return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(y)))
@@ -66,15 +75,15 @@ def encoder():
     return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 
-def transformer(first=True, rate=0.0, size=16, mask_zero=False, use_bias=True, center=True):
+def transformer(first=True, rate=0.0, size=16, mask_zero=False, use_bias=True, center=True, adds=together_by_add):
     """Two blocks, as in the paper that they come from."""
     inputs = uc.Input((12,), dtype="int64")
     x = layers.Embedding(20, size, mask_zero=mask_zero)(inputs)
     for _ in range(2):
         seen = layers.MultiHeadAttention(2, 4, dropout=rate, use_bias=use_bias)(x, x)
-        x = layers.LayerNormalization(center=center)(layers.Add()([x, seen] if first else [seen, x]))
+        x = layers.LayerNormalization(center=center)(adds(x, seen) if first else adds(seen, x))
         y = layers.Dense(size, use_bias=use_bias)(layers.Dense(32, "relu")(x))
-        x = layers.LayerNormalization(scale=center)(layers.Add()([x, y] if first else [y, x]))
+        x = layers.LayerNormalization(scale=center)(adds(x, y) if first else adds(y, x))
     return uc.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 
@@ -101,10 +110,14 @@ def trained(model, x, fused, monkeypatch, policy="float32"):
 
 CASES = {
     "residual": (residual, IMAGES),
+    "residual with +": (lambda: residual(adds=plus), IMAGES),
+    "residual with +, other order": (lambda: residual(False, adds=plus), IMAGES),
     "residual, other order": (lambda: residual(False), IMAGES),
     "residual without relu": (lambda: residual(relu=None), IMAGES),
     "wide": (wide, TABLE),
     "encoder": (encoder, TOKENS),
+    "transformer with +": (lambda: transformer(adds=plus), TOKENS),
+    "transformer with +, other order": (lambda: transformer(False, adds=plus), TOKENS),
     "transformer": (transformer, TOKENS),
     "transformer, other order": (lambda: transformer(False), TOKENS),
     "transformer, odd sizes": (lambda: transformer(size=14), TOKENS),
@@ -128,7 +141,9 @@ def test_same_training_and_prediction(case, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "transformer", "text"])
+@pytest.mark.parametrize(
+    "case", ["residual", "wide", "encoder", "transformer", "transformer with +", "residual with +", "text"]
+)
 def test_mixed_precision_learns_the_same(case, monkeypatch):
     fused, plain = (trained(*CASES[case], way, monkeypatch, "mixed_bfloat16") for way in (True, False))
     np.testing.assert_allclose(fused[1]["loss"], plain[1]["loss"], rtol=0.02)
@@ -155,7 +170,10 @@ def test_what_goes_together():
     ]
     for first in (True, False):
         blocks = ["FusedAttention", "FusedFeedForward"] * 2
-        assert steps(transformer(first)) == ["Embedding", *blocks, "GlobalAveragePooling1D", "Dense"]
+        for adds in (plus, together_by_add):
+            found = steps(transformer(first, adds=adds))
+            assert found == ["Embedding", *blocks, "GlobalAveragePooling1D", "Dense"]
+            assert steps(residual(first, adds=adds)) == steps(residual())
 
 
 def half_a_block(*between, dense=("relu", None), other=None, value=None):
@@ -179,7 +197,40 @@ def test_only_what_is_known_of_a_transformer_goes_together():
     assert half_a_block(value=layers.ReLU())[1:] == ["ReLU", "MultiHeadAttention", "FusedSum"]
 
 
-@pytest.mark.parametrize("change", ["lora", "frozen", "inner hook", "renamed call", "new weights", "none"])
+class Doubling(layers.Dense):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+class Halving(layers.MultiHeadAttention):
+    def _compute_attention(self, *args, **kwargs):
+        output, scores = super()._compute_attention(*args, **kwargs)
+        return output / 2, scores
+
+
+CHANGES = ["lora", "frozen", "inner hook", "renamed call", "new weights", "activation", "second activation", "none"]
+CHANGES += ["class", "class of attention", "method of attention", "method of the class", "hook on all"]
+
+
+def test_a_penalty_on_what_a_layer_gives_that_is_set_later():
+    for place in (2, 5):
+        model = transformer()
+        model.layers[place].activity_regularizer = uc.regularizers.L2(0.1)
+        model(torch.from_numpy(TOKENS))
+        assert len(model.losses) == 1
+
+
+def test_hooks_get_what_the_layer_was_called_with():
+    inputs = uc.Input((12, 16))
+    attention = layers.MultiHeadAttention(2, 4)
+    model = uc.Model(inputs, layers.LayerNormalization()(inputs + attention(inputs, inputs, inputs)))
+    seen = []
+    attention.register_forward_pre_hook(lambda layer, given: seen.append(len(given)))
+    model(torch.zeros(3, 12, 16))
+    assert seen == [3]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_transformer_that_is_changed_later(change, monkeypatch):
     model, x = transformer(), torch.from_numpy(TOKENS)
     first, attention = model.layers[5], model.layers[2]
@@ -197,6 +248,22 @@ def test_a_transformer_that_is_changed_later(change, monkeypatch):
     elif change == "renamed call":
         ordinary = first.call
         first.call = lambda inputs: seen.append(tuple(inputs.shape)) or 2 * ordinary(inputs)
+    elif change == "activation":
+        first.activation = uc.activations.gelu
+    elif change == "second activation":
+        model.layers[6].activation = uc.activations.relu
+    elif change == "class":
+        first.__class__ = Doubling
+    elif change == "class of attention":
+        attention.__class__ = Halving
+    elif change == "method of attention":
+        mathematics = attention._compute_attention
+        attention._compute_attention = lambda *given, **more: seen.append(1) or mathematics(*given, **more)
+    elif change == "method of the class":
+        plain = layers.Dense.call
+        monkeypatch.setattr(layers.Dense, "call", lambda self, x: seen.append(1) or 2 * plain(self, x))
+    elif change == "hook on all":
+        everywhere = register_module_forward_hook(lambda layer, given, out: seen.append(1))
     elif change == "new weights":
         model.set_weights([one + 0.1 for one in model.get_weights()])
 
@@ -206,7 +273,11 @@ def test_a_transformer_that_is_changed_later(change, monkeypatch):
         return [out, *torch.autograd.grad(out.square().sum(), wanted)]
 
     found = run()
-    assert bool(seen) is (change in ("inner hook", "renamed call"))
+    looking = "inner hook", "renamed call", "method of attention", "method of the class", "hook on all"
+    assert bool(seen) is (change in looking)
+    if change == "hook on all":
+        everywhere.remove()
+        assert len(seen) > len(model.layers)
     monkeypatch.setattr(fusion.Link, "_is_watched", lambda self: True)
     monkeypatch.setattr(together, "attend_to_itself", lambda *given: None)
     for one, other in zip(found, run(), strict=True):
@@ -252,7 +323,9 @@ def test_a_shortcut_of_another_shape_is_repeated():
     torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["residual", "wide", "encoder", "transformer", "text"])
+@pytest.mark.parametrize(
+    "case", ["residual", "wide", "encoder", "transformer", "transformer with +", "residual with +", "text"]
+)
 def test_each_layer_is_called_where_somebody_looks(case):
     made, x = CASES[case][0](), torch.from_numpy(CASES[case][1])
     plain = made(x)

@@ -85,7 +85,7 @@ def multiply(x: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None, 
             out = torch.mm(x, weights) if bias is None else torch.addmm(bias, x, weights)
             return out.relu_() if relu else out
         out = torch.mm(x, weights)
-        native.call("add_bias", *out.shape, True, *_whole(bias), out)
+        native.call("add_and_rectify", *out.shape, *_whole(bias), out)
         return out
     out = x.new_empty(len(x), weights.shape[1])
     given = _whole(x, weights, bias)
@@ -110,6 +110,7 @@ def multiply_and_normalize(
         gamma, beta: (columns), or None.
         epsilon: Added to the variance.
     """
+    (shortcut,) = _whole(shortcut)  # type: ignore[assignment]
     out, kept = torch.empty_like(shortcut), x.new_empty(len(x), 2)
     if _stays_in_cache(len(x), weights):
         total = torch.empty_like(shortcut)
@@ -131,9 +132,9 @@ def gradients(
     x_wanted: bool = True,
     overwrite: bool = False,
 ) -> Gradients:
-    """Return the gradients of what `multiply` or `multiply_and_normalize` was given, but for those of the weights and the shortcut.
+    """Return the gradients of what `multiply` or `multiply_and_normalize` was given.
 
-    Those are `x.T @ products` and `products`.
+    That of the weights is `x.T @ products`, and that of the shortcut `products`.
 
     Args:
         d_output: (rows, columns).
@@ -172,7 +173,8 @@ def gradients(
         found = (biases.sum(0), *sums[0, 1:])
     else:
         found = (products.sum(0), *sums[0, 1:])
-    x = torch.mm(products, weights.t()) if x_wanted else None
+    # Within a block of autocast that began after the forward pass, torch's products are of bfloat16.
+    x = torch.mm(products, weights.t()).float() if x_wanted else None
     if x is not None and plus is not None:
         x.add_(plus)
     return Gradients(products, x, *found)

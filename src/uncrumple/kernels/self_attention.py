@@ -28,7 +28,7 @@ def takes_self_attention(x: torch.Tensor, kernels: Weights, biases: Biases, endi
     if not native.takes(x) or watched() or x.dim() != 3 or not x.numel() or x.shape[1] > LONGEST:
         return False
     query, key, value, back = (one.shape for one in kernels)
-    if query != key or query[:2] != value[:2] or query[0] != x.shape[2] or back[:2] != value[1:]:
+    if query != key or query[:2] != value[:2] or query[0] != x.shape[2] or back[:2] != value[1:] or len(back) != 3:
         return False
     norms: Any = () if ending is None else (ending.gamma, ending.beta)
     vectors = zip((*biases, *norms), (query[1:], key[1:], value[1:], back[2:], x.shape[2:], x.shape[2:]))

@@ -81,6 +81,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 }
 _NAMED = {name: _operation(name, function) for name, function in _PLAIN.items()}
 globals().update(_NAMED)  # pickle finds classes by their names in a module
+Addition = _NAMED["Add"]
 _BY_FUNCTION: dict[Any, tuple[str, bool]] = {}
 for _keras_name, _names in {
     "Add": "add __add__ __iadd__ __radd__",

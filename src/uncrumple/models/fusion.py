@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from uncrumple import activations, layers
+from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.kernels.convolution import convolve, takes_ending
 from uncrumple.kernels.convolution_greatest import convolve_to_greatest
 from uncrumple.kernels.convolution_native import Ending
@@ -23,8 +24,11 @@ from uncrumple.kernels.dense_rows import Ending as Normalization
 from uncrumple.kernels.dropout import draw_seed, limit_and_scale
 from uncrumple.kernels.feed_forward import feed_forward, takes_feed_forward
 from uncrumple.kernels.normalization import After
+from uncrumple.layers.operation import Addition
 
 _enter = torch.nn.Module.__call__
+# What a layer has of its own where somebody has changed what it does.
+_CHANGED = frozenset(("forward", "call", "lora_enabled"))
 
 
 def fuse(chain: list[Any]) -> list[Any]:
@@ -109,7 +113,7 @@ def _attended(some: list[Any]) -> int:
 
 
 def _adds(layer: Any) -> bool:
-    return type(layer) is layers.Add and layer.activity_regularizer is None
+    return type(layer) in (layers.Add, Addition) and layer.activity_regularizer is None
 
 
 def _rectifies(layer: Any) -> bool:
@@ -138,25 +142,21 @@ class Link:
 
     def __init__(self, parts: list[Any]) -> None:
         self.parts = parts
-        self._hooks = [
-            hooks
-            for part in parts
-            for hooks in (
-                part._forward_hooks,
-                part._forward_pre_hooks,
-                part._backward_hooks,
-                part._backward_pre_hooks,
-            )
-        ]
+        self._calls = [(type(part), type(part).call) for part in parts]
+        self._hooks = [*GLOBAL_HOOKS, *(hooks for part in parts for hooks in hooks_of(part))]
 
     def __call__(self, value: Any, other: Any = None) -> Any:
         raise NotImplementedError
 
     def _one_by_one(self, value: Any, other: Any = None) -> Any:
         for part in self.parts:
-            if type(part) is layers.Add:
-                value = [value, other] if self.adds_first else [other, value]
-            value = _enter(part, value, value) if type(part) is layers.MultiHeadAttention else _enter(part, value)
+            both = (value, other) if self.adds_first else (other, value)
+            if isinstance(part, layers.MultiHeadAttention):
+                value = _enter(part, value, value)
+            elif isinstance(part, Addition):  # x + y
+                value = _enter(part, *both)
+            else:
+                value = _enter(part, list(both) if isinstance(part, layers.Add) else value)
         return value
 
     def _kernel_and_bias(self) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -177,8 +177,14 @@ class Link:
 
     def _is_watched(self) -> bool:
         """Return whether somebody looks at a layer or has changed what it does."""
-        parts = [part.__dict__ for part in self.parts]
-        return any(self._hooks) or any("forward" in one or "call" in one or "lora_enabled" in one for one in parts)
+        if any(self._hooks):
+            return True
+        for part, (kind, call) in zip(self.parts, self._calls):
+            if type(part) is not kind or kind.call is not call or part._remat_mode is not None:
+                return True
+            if part.activity_regularizer is not None or not _CHANGED.isdisjoint(part.__dict__):
+                return True
+        return False
 
 
 class FusedNormalization(Link):
@@ -208,7 +214,11 @@ class FusedNormalization(Link):
         for one in (value, other):
             if one is not None and (type(one) is not torch.Tensor or getattr(one, "_keras_mask", None) is not None):
                 return False
-        return other is None or (other.shape == value.shape and other.is_floating_point())
+        if other is None:
+            return True
+        if other.dtype is not self.parts[0]._compute_in and any(type(part) is Addition for part in self.parts):
+            return False  # + does not cast
+        return other.shape == value.shape and other.is_floating_point()
 
 
 def _cast(layer: Any, value: torch.Tensor) -> torch.Tensor:
@@ -300,7 +310,8 @@ class FusedFeedForward(Link):
     def __call__(self, value: Any, other: Any = None) -> Any:
         first, second = self.parts[:2]
         ending = self._ending(value)
-        if ending is not None and value is other:
+        known = first.activation is activations.relu and second.activation is activations.linear
+        if ending is not None and value is other and known:
             weights = (first.kernel, first.bias), (second.kernel, second.bias)
             if takes_feed_forward(value, *weights, ending):
                 return feed_forward(value, *weights, ending)
@@ -342,6 +353,7 @@ _LENGTHS: dict[type, tuple[Any, type[Link]]] = {
     layers.Conv2D: (_pooled, Fused),
     layers.Conv1D: (_greatest, FusedGreatest),
     layers.Add: (_normalized_sum, FusedSum),
+    Addition: (_normalized_sum, FusedSum),
     layers.Dense: (_fed_forward, FusedFeedForward),
     layers.MultiHeadAttention: (_attended, FusedAttention),
     layers.BatchNormalization: (_normalized, FusedNormalization),

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.modules import module as torch_module
 
 from uncrumple import activations, layers
+from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.core.settings import max_steps_per_epoch
 from uncrumple.kernels import native
 from uncrumple.kernels.convolution import convolve, takes_ending
@@ -32,7 +32,6 @@ from uncrumple.training.shared import is_shared
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 
-_GLOBAL_HOOKS = (torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks)
 _KINDS = (np.dtype("float32"), torch.float32)
 
 
@@ -97,15 +96,11 @@ class Inference:
         # Then the predictions are new numbers, and not a view of what came in.
         self.multiplies = any(isinstance(layer, (layers.Dense, layers.Conv2D)) for layer in self._layers)
         self._states = [(layer, type(layer), layer._own_policy) for layer in self._layers]
-        self._hooks = [
-            hooks
-            for layer in self._layers
-            for hooks in (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
-        ]
+        self._hooks = [hooks for layer in self._layers for hooks in hooks_of(layer)]
 
     def holds(self, model: Any) -> bool:
         """Return whether the layers still do what was written down, and nobody looks on."""
-        if self._steps is None or any(_GLOBAL_HOOKS) or any(self._hooks):
+        if self._steps is None or any(GLOBAL_HOOKS) or any(self._hooks):
             return False
         if model._forward_hooks or model._forward_pre_hooks or symbolic.state.active or watched():
             return False

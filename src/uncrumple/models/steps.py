@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from uncrumple import layers
 from uncrumple.core import tree
+from uncrumple.layers.operation import Addition
 from uncrumple.models.fusion import Link, link
 
 
@@ -103,7 +104,7 @@ def _own_source(step: Step) -> int | None:
     if step.rest is None:
         return step.source
     args, kwargs = step.rest
-    both = type(step.layer) is layers.MultiHeadAttention and not kwargs and len(args) in (2, 3)
+    both = type(step.layer) is layers.MultiHeadAttention and not kwargs and len(args) == 2
     slots = {one.index if isinstance(one, Slot) else None for one in args} if both else set()
     return slots.pop() if len(slots) == 1 else None
 
@@ -118,11 +119,12 @@ def _adds_input(steps: list[Step]) -> bool:
 
 
 def _addends(step: Step) -> Any:
-    """Return the two slots that `Add` adds; None if it is not just that."""
+    """Return the two slots that `Add` or `+` adds; None if it is not just that."""
     args, kwargs = step.rest
-    if type(step.layer) is not layers.Add or kwargs or len(args) != 1:
+    kind = type(step.layer)
+    if kind not in (layers.Add, Addition) or kwargs or len(args) != (2 if kind is Addition else 1):
         return None
-    both = args[0]
+    both = args if kind is Addition else args[0]
     slots = isinstance(both, (list, tuple)) and len(both) == 2 and all(isinstance(one, Slot) for one in both)
     return both if slots else None
 
@@ -135,6 +137,6 @@ def _joined(joined: Link, steps: list[Step]) -> Step:
     for before, step in itertools.pairwise(steps):
         if step.rest is not None:
             other = _other_addend(step, before.target)
-            joined.adds_first = step.rest[0][0][0].index == before.target
+            joined.adds_first = _addends(step)[0].index == before.target
             return Step(joined, False, -1, last.target, ((Slot(source), other), {}))
     return Step(joined, False, source, last.target, None)

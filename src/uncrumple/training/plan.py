@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.autograd.graph import increment_version
-from torch.nn.modules import module as torch_module
 
 from uncrumple import activations, layers, losses, metrics, optimizers
 from uncrumple.core.errors import explain
+from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.core.settings import USUAL_EPSILON, epsilon
 from uncrumple.core.variable import gradient_of
 from uncrumple.kernels import native
@@ -42,13 +42,6 @@ _ACTIVATIONS = {
     activations.softmax: "softmax",
 }
 _MOST_SIZES = 8  # how many sizes of batches programs are kept for
-# Hooks that somebody hung on all modules at once.
-_GLOBAL_HOOKS = (
-    torch_module._global_forward_hooks,
-    torch_module._global_forward_pre_hooks,
-    torch_module._global_backward_hooks,
-    torch_module._global_backward_pre_hooks,
-)
 
 
 def make_plan(model: Any) -> Plan | None:
@@ -188,18 +181,8 @@ class Plan:
         self._shapes = [weight.shape for weight in weights]
         self._gradients = [torch.empty_like(weight, requires_grad=False) for weight in weights]
         self._trained = [weight.requires_grad for weight in weights]
-        chain = [model, *model._graph._chain]
-        self._hooks = [
-            hooks
-            for layer in chain
-            for hooks in (
-                layer._forward_hooks,
-                layer._forward_pre_hooks,
-                layer._backward_hooks,
-                layer._backward_pre_hooks,
-            )
-        ]
-        self._hooks += _GLOBAL_HOOKS
+        watchable = [model, *model._graph._chain]
+        self._hooks = [*GLOBAL_HOOKS, *(hooks for layer in watchable for hooks in hooks_of(layer))]
         self._crossentropy = _is_crossentropy(model._compile_loss, stages[-1])
         self._accuracy = _only_accuracy(model._compile_metrics) if self._crossentropy else None
         self._settings = native_program.AdamSettings()

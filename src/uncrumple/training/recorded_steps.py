@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.nn.modules import module as torch_module
 
 from uncrumple.core import own_parts, tree
 from uncrumple.core.allocator import freed_memory_kept
+from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.core.variable import watch
 from uncrumple.data.background import DrawWatch
 from uncrumple.optimizers import Optimizer
@@ -53,13 +53,6 @@ _KNOWN = frozenset(_NAMES.split())
 _MOST_DRAWN = 3  # trials in which Python drew random numbers: once may be another thread's doing
 _OF_MODELS = ("training", "_trainable")  # what else a model knows changes from step to step
 _PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
-_GLOBAL_HOOKS = (
-    torch_module._global_forward_hooks,
-    torch_module._global_forward_pre_hooks,
-    torch_module._global_backward_hooks,
-    torch_module._global_backward_pre_hooks,
-)
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _PARTS = ("__call__", "forward", "call", "train_step", "compute_loss", "compute_metrics", "get_metrics_result")
 
 Result = tuple[torch.Tensor, Any]  # the loss, and the predictions in their structure
@@ -176,7 +169,7 @@ class RecordedSteps:
     def holds(self) -> bool:
         """Return whether the model is still what it was, and nobody looks at its layers."""
         return (
-            not any(_GLOBAL_HOOKS)
+            not any(GLOBAL_HOOKS)
             and watch.scope is None
             and torch.is_grad_enabled()
             and not torch.is_autocast_enabled(self._weights[0].device.type)
@@ -202,7 +195,7 @@ class RecordedSteps:
             for name, value in vars(owner).items()
             if (name in _OF_MODELS if hasattr(owner, "train_step") else _is_setting(name, value))
         ]
-        hooks = [getattr(module, name) for module in model.modules() for name in _HOOKS]
+        hooks = [hooks for module in model.modules() for hooks in hooks_of(module)]
         places = [(one.data_ptr(), one.requires_grad) for one in self._memory]
         return settings, hooks, places, (model.optimizer, compiled, model._compile_metrics)
 

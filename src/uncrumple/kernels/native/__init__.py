@@ -51,7 +51,7 @@ _FUNCTIONS = {
     "batch_moments": "innddipppppp",
     "normalize": "inninndippppppp",
     "normalize_backward": "inninndipppppppppppp",
-    "add_bias": "innipp",
+    "add_and_rectify": "innpp",
     "dense": "innnidppppppppp",
     "dense_backward": "innnpppppppppp",
     "add_rows": "innnippp",

@@ -1170,8 +1170,8 @@ EXPORT int uncrumple_gru_backward_half(int threads, Size time, Size batch, Size 
 #endif
 }
 
-EXPORT int uncrumple_add_bias(int threads, Size rows, Size columns, int relu, const float* bias, float* y) {
-    DISPATCH(add_bias(threads, rows, columns, relu, bias, y))
+EXPORT int uncrumple_add_and_rectify(int threads, Size rows, Size columns, const float* bias, float* y) {
+    DISPATCH(add_and_rectify(threads, rows, columns, bias, y))
 }
 
 EXPORT int uncrumple_dense(int threads, Size rows, Size inner, Size columns, int relu, double epsilon, const float* x,
@@ -2783,15 +2783,14 @@ int greatest_step_backward(int threads, Line line, int relu, const Number* y, co
 // --- dense layers ---------------------------------------------------------------------------------------
 
 // y += bias, then relu; (rows x columns).
-int add_bias(int threads, Size rows, Size columns, int relu, const float* bias, float* y) {
+int add_and_rectify(int threads, Size rows, Size columns, const float* bias, float* y) {
     split(threads, rows, columns * 2, [=](Size first, Size last) {
         for (Size row = first; row < last; row++)
             for (Size n = 0; n < columns; n += LANES) {
                 Size left = columns - n;
                 float* at = y + row * columns + n;
                 V v = get(at, left) + get(bias + n, left);
-                if (relu) v = v < 0.0f ? V{} : v;
-                put(at, v, left);
+                put(at, v < 0.0f ? V{} : v, left);
             }
     });
     return 0;

@@ -21,6 +21,8 @@ from uncrumple.layers.regularization import Dropout, _Random
 from uncrumple.layers.shapes import shape_of, symbols
 
 Shape = tuple[int | None, ...]
+# What somebody may write anew for a mathematics of their own.
+_REPLACEABLE = "_compute_attention", "_compute_attention_mask", "_projected", "_repeated"
 
 
 class HeadsAttention(_Random):
@@ -412,13 +414,10 @@ class HeadsAttention(_Random):
             causal: Whether a query sees only keys up to its own place.
             ending: Add `x`, and normalize.
         """
-        kind, attend_alone = type(self), self.sliding_window is None and not self.use_gate
-        own = (
-            kind._compute_attention is HeadsAttention._compute_attention
-            and kind._projected is HeadsAttention._projected
-        )
-        plain = attend_alone and not (training and self.dropout) and self._flash_attention is None
-        if not (own and plain and self._rank == x.dim() == 3 and x.shape[-1] == self._features["query"]):
+        kind, base = type(self), HeadsAttention
+        own = all(getattr(kind, name) is getattr(base, name) and name not in self.__dict__ for name in _REPLACEABLE)
+        plain = self.sliding_window is None and self._flash_attention is None and not self.use_gate
+        if not own or not plain or (training and self.dropout) or not self._rank == x.dim() == 3:
             return None
         parts = self._query_dense, self._key_dense, self._value_dense, self._output_dense
         return None if self._finding_shapes() else together.attend_to_itself(x, parts, self._scale, causal, ending)

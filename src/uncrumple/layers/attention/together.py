@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.kernels.dense import multiply_add_each
 from uncrumple.kernels.dense_rows import Ending
 from uncrumple.kernels.self_attention import self_attend, takes_self_attention
@@ -59,8 +60,7 @@ def _is_plain(part: Any, summed: int = 1) -> bool:
         or "call" in part.__dict__
     ):
         return False
-    hooks = part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks
-    return not any(hooks)
+    return not any(hooks_of(part)) and not any(GLOBAL_HOOKS)
 
 
 def project(x: torch.Tensor, projections: Sequence[Any]) -> list[torch.Tensor]:
