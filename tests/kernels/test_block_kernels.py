@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from uncrumple.kernels import dense_rows, native
-from uncrumple.kernels.dense_rows import Ending
+from uncrumple.kernels.dense_rows import Normalization
 from uncrumple.kernels.feed_forward import feed_forward, feed_forward_plain, takes_feed_forward
 from uncrumple.kernels.self_attention import self_attend, self_attend_plain, takes_self_attention
 
@@ -50,7 +50,7 @@ def compare(found, plain, inputs):
 def test_attention_equals_torch(instruction_set, sizes, causal, biases, norms):
     x, *weights = inputs = of_attention(*sizes, biases, norms)
     for epsilon in (None, 1e-3):
-        ending = None if epsilon is None else Ending(*weights[8:], epsilon)
+        ending = None if epsilon is None else Normalization(*weights[8:], epsilon)
         assert takes_self_attention(x, weights[:4], weights[4:8], ending)
         found = self_attend(x, weights[:4], weights[4:8], scale=0.3, causal=causal, ending=ending)
         compare(found, self_attend_plain(0.3, causal, epsilon, x, *weights), inputs)
@@ -62,7 +62,7 @@ def test_dense_layers_equal_torch(instruction_set, shape, left_out):
     features = shape[-1]
     shapes = (features, 48), (48,), (48, features), (features,), (features,), (features,)
     x, *weights = inputs = leaves(shape, *(None if n in left_out else one for n, one in enumerate(shapes)))
-    parts = weights[:2], weights[2:4], Ending(*weights[4:], 1e-3)
+    parts = weights[:2], weights[2:4], Normalization(*weights[4:], 1e-3)
     assert takes_feed_forward(x, *parts)
     compare(feed_forward(x, *parts), feed_forward_plain(1e-3, x, *weights), inputs)
 
@@ -71,7 +71,7 @@ def test_dense_layers_equal_torch(instruction_set, shape, left_out):
 def test_what_needs_no_gradient_gets_none(frozen):
     x, *weights = inputs = of_attention(2, 5, 16, 2, 8, 8)
     inputs[frozen].requires_grad_(False)
-    found = self_attend(x, weights[:4], weights[4:8], scale=0.3, ending=Ending(*weights[8:], 1e-3))
+    found = self_attend(x, weights[:4], weights[4:8], scale=0.3, ending=Normalization(*weights[8:], 1e-3))
     compare(found, self_attend_plain(0.3, False, 1e-3, x, *weights), [one for one in inputs if one.requires_grad])
 
 
@@ -79,14 +79,14 @@ def test_what_needs_no_gradient_gets_none(frozen):
 def test_what_needs_no_gradient_gets_none_in_dense_layers(frozen):
     x, *weights = inputs = leaves((4, 16), (16, 32), (32,), (32, 16), (16,), (16,), (16,))
     inputs[frozen].requires_grad_(False)
-    found = feed_forward(x, weights[:2], weights[2:4], Ending(*weights[4:], 1e-3))
+    found = feed_forward(x, weights[:2], weights[2:4], Normalization(*weights[4:], 1e-3))
     compare(found, feed_forward_plain(1e-3, x, *weights), [one for one in inputs if one.requires_grad])
 
 
 def test_gradients_can_be_differentiated_again():
     x, *weights = of_attention(2, 3, 16, 2, 8, 8)
     dense_weights = leaves((16, 32), (32,), (32, 16), (16,))
-    norms, found = Ending(*weights[8:], 1e-3), []
+    norms, found = Normalization(*weights[8:], 1e-3), []
     for native_too in (True, False):
         if native_too:
             out = self_attend(x, weights[:4], weights[4:8], scale=0.3, ending=norms)
@@ -106,8 +106,8 @@ def test_autocast_around_the_backward_pass_alone():
     inputs += dense_weights
     found = []
     for half in (False, True):
-        out = self_attend(x, weights[:4], weights[4:8], scale=0.3, ending=Ending(*weights[8:], 1e-3))
-        out = feed_forward(out, dense_weights[:2], dense_weights[2:], Ending(*weights[8:], 1e-3)).square().sum()
+        out = self_attend(x, weights[:4], weights[4:8], scale=0.3, ending=Normalization(*weights[8:], 1e-3))
+        out = feed_forward(out, dense_weights[:2], dense_weights[2:], Normalization(*weights[8:], 1e-3)).square().sum()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             found.append(torch.autograd.grad(out, inputs))
     for one, other in zip(*found, strict=True):
@@ -117,7 +117,7 @@ def test_autocast_around_the_backward_pass_alone():
 
 def test_what_is_left_to_others():
     x, *weights = of_attention(2, 5, 16, 2, 8, 8)
-    kernels, biases, ending = weights[:4], weights[4:8], Ending(*weights[8:], 1e-3)
+    kernels, biases, ending = weights[:4], weights[4:8], Normalization(*weights[8:], 1e-3)
     assert takes_self_attention(x, kernels, biases, ending)
     assert not takes_self_attention(x[:, :0], kernels, biases)
     assert not takes_self_attention(x[0], kernels, biases)

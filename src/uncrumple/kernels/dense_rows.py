@@ -16,8 +16,8 @@ from uncrumple.kernels import native
 _MOST_WEIGHTS, _DEEPEST, _LEAST_ROWS = 1 << 16, 384, 256
 
 
-class Ending(NamedTuple):
-    """What follows: the input is added, and the sum normalized over its features.
+class Normalization(NamedTuple):
+    """A layer normalization of the sum with what went in, at the end of a larger function.
 
     Attributes:
         gamma, beta: (features), or None.

@@ -9,14 +9,14 @@ import torch
 
 from uncrumple.kernels import dense_rows, native
 from uncrumple.kernels.dense import multiply_add_plain
-from uncrumple.kernels.dense_rows import Ending, Normalized
+from uncrumple.kernels.dense_rows import Normalization, Normalized
 from uncrumple.kernels.layer_normalization import layer_normalize_plain
 from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
 Weights = tuple[torch.Tensor, torch.Tensor | None]  # kernel and bias
 
 
-def takes_feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending: Ending) -> bool:
+def takes_feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending: Normalization) -> bool:
     """Return whether the native kernels can run `feed_forward` on these."""
     if not native.takes(x) or watched() or x.dim() < 2 or not x.numel():
         return False
@@ -29,7 +29,7 @@ def takes_feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending:
     return native.takes(*first, *second, ending.gamma, ending.beta)
 
 
-def feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending: Ending) -> torch.Tensor:
+def feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending: Normalization) -> torch.Tensor:
     """Return the layer normalization of `x + (relu(x @ kernel + bias) @ kernel + bias)`.
 
     Call it where `takes_feed_forward` says so.

@@ -15,7 +15,7 @@ import torch
 from uncrumple.kernels import dense_rows, native
 from uncrumple.kernels.attention import LONGEST, attend_plain, numbers
 from uncrumple.kernels.dense import multiply_add_plain
-from uncrumple.kernels.dense_rows import Ending, Normalized
+from uncrumple.kernels.dense_rows import Normalization, Normalized
 from uncrumple.kernels.layer_normalization import layer_normalize_plain
 from uncrumple.kernels.transforms import differentiated, gradients_by_twin, watched
 
@@ -23,7 +23,9 @@ Weights = Sequence[torch.Tensor]
 Biases = Sequence[torch.Tensor | None]
 
 
-def takes_self_attention(x: torch.Tensor, kernels: Weights, biases: Biases, ending: Ending | None = None) -> bool:
+def takes_self_attention(
+    x: torch.Tensor, kernels: Weights, biases: Biases, ending: Normalization | None = None
+) -> bool:
     """Return whether the native kernels can run `self_attend` on these."""
     if not native.takes(x) or watched() or x.dim() != 3 or not x.numel() or x.shape[1] > LONGEST:
         return False
@@ -46,7 +48,7 @@ def self_attend(
     *,
     scale: float,
     causal: bool = False,
-    ending: Ending | None = None,
+    ending: Normalization | None = None,
 ) -> torch.Tensor:
     """Return what a sequence takes from itself; call it where `takes_self_attention` says so.
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain, warn
-from uncrumple.kernels.dense_rows import Ending
+from uncrumple.kernels.dense_rows import Normalization
 from uncrumple.kernels.layer_normalization import layer_normalize, takes_layer_normalization
 from uncrumple.layers.base import Layer
 from uncrumple.layers.batch_normalization import normalized_axis, one_axis, small_number
@@ -168,10 +168,10 @@ class LayerNormalization(Layer):
             return None
         return layer_normalize(inputs, gamma, beta, self.epsilon, shortcut)
 
-    def ending(self, features: int) -> Ending | None:
+    def ending(self, features: int) -> Normalization | None:
         """Return what a kernel needs to normalize so many features at its end; None if this layer does something else."""
         plain = self._over == [-1] and not self.rms_scaling and features == self._sizes[0]
-        return Ending(self.gamma, self.beta, self.epsilon) if plain else None
+        return Normalization(self.gamma, self.beta, self.epsilon) if plain else None
 
     def explain_input(self, shape: Any) -> str:
         return f"build the model again with Input({tuple(shape[1:])})"

@@ -20,7 +20,7 @@ from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.kernels.convolution import convolve, takes_ending
 from uncrumple.kernels.convolution_greatest import convolve_to_greatest
 from uncrumple.kernels.convolution_native import Ending
-from uncrumple.kernels.dense_rows import Ending as Normalization
+from uncrumple.kernels.dense_rows import Normalization
 from uncrumple.kernels.dropout import draw_seed, limit_and_scale
 from uncrumple.kernels.feed_forward import feed_forward, takes_feed_forward
 from uncrumple.kernels.normalization import After

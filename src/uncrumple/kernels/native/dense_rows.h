@@ -24,7 +24,7 @@ inline void pack_bands(int threads, Size inner, Size columns, const float* b, bo
     });
 }
 
-// C (rows x columns, numbers apart by c_row from row to row) = A (rows x inner) times packed bands.
+// C (rows x columns) = A (rows x inner) times packed bands.
 inline void band_product(Size rows, Size columns, Size inner, const float* a, const float* bands, float* c) {
     for (Size k = 0; k < inner; k += DEEP)
         for (Size n = 0; n < columns; n += BAND) {

@@ -10,7 +10,7 @@ import torch
 from uncrumple import constraints, initializers, regularizers
 from uncrumple.core.errors import explain
 from uncrumple.core.flash import is_flash_attention_enabled
-from uncrumple.kernels.dense_rows import Ending
+from uncrumple.kernels.dense_rows import Normalization
 from uncrumple.layers import checks, symbolic
 from uncrumple.layers.activation_layers import Softmax
 from uncrumple.layers.attention import masks, together
@@ -404,7 +404,7 @@ class HeadsAttention(_Random):
         return (output, scores) if return_attention_scores else output
 
     def attend_to_itself(
-        self, x: torch.Tensor, training: bool | None, causal: bool = False, ending: Ending | None = None
+        self, x: torch.Tensor, training: bool | None, causal: bool = False, ending: Normalization | None = None
     ) -> torch.Tensor | None:
         """Return what `call(x, x)` gives, by one kernel; None where it cannot be.
 

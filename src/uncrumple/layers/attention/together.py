@@ -13,7 +13,7 @@ import torch
 
 from uncrumple.core.hooks import GLOBAL_HOOKS, hooks_of
 from uncrumple.kernels.dense import multiply_add_each
-from uncrumple.kernels.dense_rows import Ending
+from uncrumple.kernels.dense_rows import Normalization
 from uncrumple.kernels.self_attention import self_attend, takes_self_attention
 from uncrumple.layers.einsum_dense import EinsumDense
 
@@ -28,7 +28,7 @@ def go_together(x: torch.Tensor, projections: Sequence[Any]) -> bool:
 
 
 def attend_to_itself(
-    x: torch.Tensor, projections: Sequence[Any], scale: float, causal: bool, ending: Ending | None = None
+    x: torch.Tensor, projections: Sequence[Any], scale: float, causal: bool, ending: Normalization | None = None
 ) -> torch.Tensor | None:
     """Return what attention makes of `x`, (samples, steps, features), at once; None where it cannot be.
 
