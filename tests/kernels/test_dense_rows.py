@@ -10,6 +10,7 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="the native kerne
 
 # rows, inner, columns: tails of blocks and of bands, deep products, and what is left to torch.
 SIZES = [(1, 16, 16), (97, 32, 48), (300, 16, 80), (193, 272, 32), (2, 384, 160), (0, 16, 16), (33, 5, 16), (33, 16, 7)]
+SIZES += [(3, 0, 16), (3, 16, 0)]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def test_product_there_and_back(instruction_set, sizes, relu, with_bias):
     torch.testing.assert_close(again.products, found.products)
 
 
-@pytest.mark.parametrize("sizes", [one for one in SIZES if one[0]], ids=str)
+@pytest.mark.parametrize("sizes", [one for one in SIZES if one[0] and one[2]], ids=str)
 @pytest.mark.parametrize("left_out", [(), (2,), (4,), (5,), (2, 4, 5)], ids=str)
 def test_normalized_sum_there_and_back(instruction_set, sizes, left_out):
     inputs = [None if place in left_out else one for place, one in enumerate(numbers(*sizes))]

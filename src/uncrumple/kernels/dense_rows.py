@@ -63,7 +63,7 @@ def _stays_in_cache(rows: int, weights: torch.Tensor) -> bool:
     """Return whether the native kernels multiply so many rows with these weights sooner than torch does."""
     inner, columns = weights.shape
     whole = inner % 16 == 0 == columns % 16
-    small = inner * columns <= _MOST_WEIGHTS and max(inner, columns) <= _DEEPEST
+    small = 0 < inner * columns <= _MOST_WEIGHTS and max(inner, columns) <= _DEEPEST
     return whole and small and rows >= _LEAST_ROWS and native.instruction_set() != "plain"
 
 
