@@ -101,26 +101,17 @@ def convolve(
         >>> convolve(image, torch.ones(3, 3, 1, 8), strides=(1, 1), dilation=(1, 1)).shape
         torch.Size([1, 3, 3, 8])
     """
+    kind = x.dtype
     if lack_products(x, kernel, bias):
-        return convolve(
-            x.float(),
-            kernel.float(),
-            widened(bias),
-            strides=strides,
-            dilation=dilation,
-            padding=padding,
-            groups=groups,
-            channels_last=channels_last,
-            relu=relu,
-            ending=ending,
-        ).to(x.dtype)
+        x, kernel, bias = x.float(), kernel.float(), widened(bias)
     rank = x.dim() - 2
     if rank == 1 and channels_last:
         image, image_kernel = x.unsqueeze(1), kernel.unsqueeze(0)
         steps, holes = (1, *strides), (1, *dilation)
-        return convolve(
+        out = convolve(
             image, image_kernel, bias, strides=steps, dilation=holes, padding=padding, groups=groups, relu=relu
-        ).squeeze(1)
+        )
+        return out.squeeze(1).to(kind)
     both_sides: Sequence[int] | int = 0
     if padding != "valid":
         sizes = x.shape[1:-1] if channels_last else x.shape[2:]
@@ -135,11 +126,11 @@ def convolve(
     if ending is not None or (relu and rank == 2 and channels_last and takes_ending(x, kernel, bias)):
         on_both = (both_sides, both_sides) if isinstance(both_sides, int) else tuple(both_sides)
         geometry = Geometry(tuple(strides), on_both, tuple(dilation), groups)  # type: ignore[arg-type]
-        return convolve_and_end(x, weight, bias, geometry, ending or Ending(relu)).permute(TO_LAST[rank])
+        return convolve_and_end(x, weight, bias, geometry, ending or Ending(relu)).permute(TO_LAST[rank]).to(kind)
     out = _CONVOLUTIONS[rank](x, weight, bias, tuple(strides), both_sides, tuple(dilation), groups)
     if relu:
         out = torch.relu_(out)
-    return out.permute(TO_LAST[rank]) if channels_last else out
+    return (out.permute(TO_LAST[rank]) if channels_last else out).to(kind)
 
 
 def filters_first(kernel: torch.Tensor) -> torch.Tensor:
@@ -217,21 +208,12 @@ def convolve_transposed(
         >>> convolve_transposed(image, kernel, strides=(2, 2), dilation=(1, 1), padding="same").shape
         torch.Size([1, 8, 8, 2])
     """
+    kind = x.dtype
     if lack_products(x, kernel, bias):
-        return convolve_transposed(
-            x.float(),
-            kernel.float(),
-            widened(bias),
-            strides=strides,
-            dilation=dilation,
-            padding=padding,
-            output_padding=output_padding,
-            channels_last=channels_last,
-            relu=relu,
-        ).to(x.dtype)
+        x, kernel, bias = x.float(), kernel.float(), widened(bias)
     rank = x.dim() - 2
     if rank == 1 and channels_last:
-        return convolve_transposed(
+        out = convolve_transposed(
             x.unsqueeze(1),
             kernel.unsqueeze(0),
             bias,
@@ -240,7 +222,8 @@ def convolve_transposed(
             padding=padding,
             output_padding=None if output_padding is None else (0, *output_padding),
             relu=relu,
-        ).squeeze(1)
+        )
+        return out.squeeze(1).to(kind)
     extras = [None] * rank if output_padding is None else output_padding
     crops = [
         _transposed_crops((size - 1) * hole + 1, stride, padding, extra)
@@ -262,7 +245,7 @@ def convolve_transposed(
             out = out + bias.reshape(-1, *(1,) * rank)
     if relu:
         out = torch.relu_(out)
-    return out.permute(TO_LAST[rank]) if channels_last else out
+    return (out.permute(TO_LAST[rank]) if channels_last else out).to(kind)
 
 
 def _transposed_crops(kernel: int, stride: int, padding: str, extra: int | None) -> tuple[int, int]:

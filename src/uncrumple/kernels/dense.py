@@ -171,10 +171,8 @@ class _Rectified(torch.autograd.Function):
                 rows.t() @ found.products if wanted[1] else None,
                 found.bias if wanted[2] else None,
             )
-        d, sums = (
-            torch.empty_like(out),
-            torch.zeros(torch.get_num_threads(), out.shape[1], dtype=torch.float32, device="cpu"),
-        )
+        d = torch.empty_like(out)
+        sums = torch.zeros(torch.get_num_threads(), d.shape[1], dtype=torch.float32, device="cpu")
         native.call("relu_backward", *d.shape, True, out, given, d, sums)
         return (
             (d @ kernel.t()).view(x.shape) if wanted[0] else None,

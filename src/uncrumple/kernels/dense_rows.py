@@ -80,16 +80,16 @@ def multiply(x: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None, 
         >>> multiply(torch.tensor([[1.0, -2.0]]), torch.eye(2), torch.tensor([0.5, 0.5]), relu=True)
         tensor([[1.5000, 0.0000]])
     """
-    if x.shape[1] != len(weights) or not _stays_in_cache(len(x), weights):  # torch says what is wrong
-        if bias is None or not relu:
-            out = torch.mm(x, weights) if bias is None else torch.addmm(bias, x, weights)
-            return out.relu_() if relu else out
+    if x.shape[1] == len(weights) and _stays_in_cache(len(x), weights):
+        out = x.new_empty(len(x), weights.shape[1])
+        given = _whole(x, weights, bias)
+        native.call("dense", len(x), *weights.shape, relu, 0.0, *given, None, None, None, out, None, None)
+    elif relu and bias is not None:
         out = torch.mm(x, weights)
         native.call("add_and_rectify", *out.shape, *_whole(bias), out)
-        return out
-    out = x.new_empty(len(x), weights.shape[1])
-    given = _whole(x, weights, bias)
-    native.call("dense", len(x), *weights.shape, relu, 0.0, *given, None, None, None, out, None, None)
+    else:
+        out = torch.mm(x, weights) if bias is None else torch.addmm(bias, x, weights)
+        out = out.relu_() if relu else out
     return out
 
 

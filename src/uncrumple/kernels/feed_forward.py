@@ -20,13 +20,12 @@ def takes_feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending:
     """Return whether the native kernels can run `feed_forward` on these."""
     if not native.takes(x) or watched() or x.dim() < 2 or not x.numel():
         return False
-    (features, units), (inner, outer) = first[0].shape, second[0].shape
-    if not features == outer == x.shape[-1] or inner != units or not inner:
+    weights = *first, *second, ending.gamma, ending.beta
+    features, units = x.shape[-1], first[0].shape[-1]
+    shapes = (features, units), (units,), (units, features), (features,), (features,), (features,)
+    if any(one is not None and one.shape != shape for one, shape in zip(weights, shapes)):
         return False
-    vectors = (first[1], units), (second[1], features), (ending.gamma, features), (ending.beta, features)
-    if any(one is not None and one.shape != (size,) for one, size in vectors):
-        return False
-    return native.takes(*first, *second, ending.gamma, ending.beta)
+    return units > 0 and native.takes(*weights)
 
 
 def feed_forward(x: torch.Tensor, first: Weights, second: Weights, ending: Normalization) -> torch.Tensor:

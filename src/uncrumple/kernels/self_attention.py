@@ -29,14 +29,14 @@ def takes_self_attention(
     """Return whether the native kernels can run `self_attend` on these."""
     if not native.takes(x) or watched() or x.dim() != 3 or not x.numel() or x.shape[1] > LONGEST:
         return False
-    query, key, value, back = (one.shape for one in kernels)
-    if query != key or query[:2] != value[:2] or query[0] != x.shape[2] or back[:2] != value[1:] or len(back) != 3:
+    query, key, value, back = shapes = [one.shape for one in kernels]
+    if any(len(one) != 3 for one in shapes) or query[0] != x.shape[2] or query != key:
+        return False
+    if query[:2] != value[:2] or back[:2] != value[1:] or (ending is not None and back[2:] != x.shape[2:]):
         return False
     norms: Any = () if ending is None else (ending.gamma, ending.beta)
-    vectors = zip((*biases, *norms), (query[1:], key[1:], value[1:], back[2:], x.shape[2:], x.shape[2:]))
+    vectors = zip((*biases, *norms), (query[1:], key[1:], value[1:], back[2:], back[2:], back[2:]))
     if any(one is not None and one.shape != shape for one, shape in vectors):
-        return False
-    if ending is not None and back[2:] != x.shape[2:]:
         return False
     return native.takes(*kernels, *biases, *norms)
 
@@ -95,7 +95,6 @@ def self_attend_plain(
 class _SelfAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, scale: float, causal: bool, epsilon: Any, *weights: Any) -> torch.Tensor:
-        normalized: Any
         samples, steps, features = x.shape
         (heads, width), width_out = weights[0].shape[1:], weights[2].shape[2]
         rows = x.reshape(-1, features).contiguous()
@@ -108,14 +107,13 @@ class _SelfAttention(torch.autograd.Function):
         ctx.settings = samples, heads, steps, steps, width, width_out, scale, causal, False
         ctx.strides = (steps * line, width, line) * 2 + (steps * line, width_out, line)
         native.call("attention", *ctx.settings, numbers(*ctx.strides), *projected.split(ctx.sizes, 1), seen, sums)
-        matrix, normalized = weights[3].reshape(heads * width_out, -1), (None, None)
+        matrix, (bias, gamma, beta) = weights[3].reshape(heads * width_out, -1), weights[7:]
+        total = kept = None
         if epsilon is None:
-            out = dense_rows.multiply(seen, matrix, weights[7])
+            out = dense_rows.multiply(seen, matrix, bias)
         else:
-            bias, gamma, beta = weights[7:]
-            out, found = dense_rows.multiply_and_normalize(seen, matrix, bias, rows, gamma, beta, epsilon)
-            normalized = found.sum, found.kept
-        ctx.save_for_backward(x, projected, seen, sums, kernel, *normalized, *weights)
+            out, (total, kept, _) = dense_rows.multiply_and_normalize(seen, matrix, bias, rows, gamma, beta, epsilon)
+        ctx.save_for_backward(x, projected, seen, sums, kernel, total, kept, *weights)
         ctx.epsilon = epsilon
         return out.view(samples, steps, -1)
 

@@ -57,7 +57,7 @@ int dense(int threads, Size rows, Size inner, Size columns, int relu, double eps
             for (Size row = begin; row < end; row++) {
                 float* line = products + row * columns;
                 const float* other = kept ? shortcut + row * columns : nullptr;
-                V all = {}, far = {};
+                V all = {};
                 for (Size n = 0; n < columns; n += LANES) {
                     V v = load(line + n);
                     if (bias) v += load(bias + n);
@@ -66,21 +66,8 @@ int dense(int threads, Size rows, Size inner, Size columns, int relu, double eps
                     store(line + n, v);
                     all += v;
                 }
-                if (!kept) continue;
-                float mean = total_of(all) / float(columns);
-                for (Size n = 0; n < columns; n += LANES) {
-                    V v = load(line + n) - mean;
-                    far += v * v;
-                }
-                float factor = 1.0f / std::sqrt(total_of(far) / float(columns) + float(epsilon));
-                for (Size n = 0; n < columns; n += LANES) {
-                    V v = (load(line + n) - mean) * factor;
-                    if (gamma) v *= load(gamma + n);
-                    if (beta) v += load(beta + n);
-                    store(y + row * columns + n, v);
-                }
-                kept[2 * row] = mean;
-                kept[2 * row + 1] = factor;
+                if (kept)
+                    normalize_row(columns, float(epsilon), line, all, gamma, beta, y + row * columns, kept + 2 * row);
             }
         }
     });
@@ -103,33 +90,16 @@ int dense_backward(int threads, Size rows, Size inner, Size columns, const float
         for (Size begin = first; begin < last; begin += BLOCK) {
             Size end = smaller(begin + BLOCK, last);
             for (Size row = begin; row < end; row++) {
-                const float *from = dy + row * columns, *line = sum + row * columns;
-                float* to = d + row * columns;
-                if (!kept) {
-                    for (Size n = 0; n < columns; n += LANES) {
-                        V v = load(from + n);
-                        if (y) v = load(y + row * columns + n) <= 0.0f ? V{} : v;
-                        if (to != dy + row * columns || y) store(to + n, v);
-                        store(d_bias + n, load(d_bias + n) + v);
-                    }
+                Size at = row * columns;
+                if (kept) {
+                    normalize_row_back<float>(columns, sum + at, nullptr, gamma, dy + at, kept + 2 * row, d + at, d_gamma,
+                                              d_beta, d_bias);
                     continue;
                 }
-                float mean = kept[2 * row], factor = kept[2 * row + 1];
-                V all = {}, along = {};
                 for (Size n = 0; n < columns; n += LANES) {
-                    V v = (load(line + n) - mean) * factor, given = load(from + n);
-                    store(d_gamma + n, load(d_gamma + n) + given * v);
-                    store(d_beta + n, load(d_beta + n) + given);
-                    if (gamma) given *= load(gamma + n);
-                    all += given;
-                    along += given * v;
-                }
-                float shift = total_of(all) / float(columns), slope = total_of(along) / float(columns);
-                for (Size n = 0; n < columns; n += LANES) {
-                    V v = (load(line + n) - mean) * factor, given = load(from + n);
-                    if (gamma) given *= load(gamma + n);
-                    v = (given - shift - v * slope) * factor;
-                    store(to + n, v);
+                    V v = load(dy + at + n);
+                    if (y) v = load(y + at + n) <= 0.0f ? V{} : v;
+                    if (y || d != dy) store(d + at + n, v);
                     store(d_bias + n, load(d_bias + n) + v);
                 }
             }

@@ -2855,8 +2855,9 @@ inline Size whole_vectors(Size count) { return (count + LANES - 1) / LANES * LAN
 template <typename Number>
 void spread(Size rows, Size columns, Size wide, const Number* from, Size from_row, float factor, float* to) {
     for (Size row = 0; row < rows; row++)
-        for (Size n = 0; n < wide; n += LANES)
-            store(to + row * wide + n, n < columns ? get(from + row * from_row + n, columns - n) * factor : V{});
+        by_vectors(0, columns, [=](Size n, Size left) {
+            store(to + row * wide + n, get(from + row * from_row + n, left) * factor);
+        });
 }
 
 // The other way round: numbers from the first `columns` of rows of `wide` floats, each row times a factor of its own.
@@ -2865,8 +2866,9 @@ void gather(Size rows, Size columns, Size wide, const float* from, const float* 
             Size to_row) {
     for (Size row = 0; row < rows; row++) {
         float scale = factors ? factors[row] * factor : factor;
-        for (Size n = 0; n < columns; n += LANES)
-            put(to + row * to_row + n, load(from + row * wide + n) * scale, columns - n);
+        by_vectors(0, columns, [=](Size n, Size left) {
+            put(to + row * to_row + n, load(from + row * wide + n) * scale, left);
+        });
     }
 }
 
@@ -3101,8 +3103,56 @@ inline V sum_of(const Number* x, const Number* shortcut, Size at, Size left) {
     return shortcut ? as(x, v + get(shortcut + at, left)) : v;
 }
 
-// Each row of x, plus that of the shortcut if there is one, gets mean 0 and variance 1, is multiplied by gamma and
-// shifted by beta, where these are given. kept: rows x 2, mean and 1 / sqrt(variance + epsilon).
+// A row whose numbers, summed up lane by lane, are `all`, gets mean 0 and variance 1, is multiplied by gamma and shifted by
+// beta, where these are given. kept gets mean and 1 / sqrt(variance + epsilon).
+template <typename Number>
+inline void normalize_row(Size width, float epsilon, const Number* line, V all, const float* gamma, const float* beta,
+                          Number* out, float* kept) {
+    V far = {};
+    float mean = total_of(all) / float(width);
+    by_vectors(0, width, [&](Size n, Size left) {
+        V v = get(line + n, left) - mean;
+        if (left < LANES) v = (VI)lane_numbers() < int32_t(left) ? v : V{};
+        far += v * v;
+    });
+    float factor = 1.0f / std::sqrt(total_of(far) / float(width) + epsilon);
+    by_vectors(0, width, [&](Size n, Size left) {
+        V v = (get(line + n, left) - mean) * factor;
+        if (gamma) v *= get(gamma + n, left);
+        if (beta) v += get(beta + n, left);
+        put(out + n, v, left);
+    });
+    kept[0] = mean;
+    kept[1] = factor;
+}
+
+// The way back, for the row line + other: `to` gets the gradient of it; those of gamma, of beta and, if it is given, of
+// what was added to all rows are added up.
+template <typename Number>
+inline void normalize_row_back(Size width, const Number* line, const Number* other, const float* gamma,
+                               const Number* from, const float* kept, Number* to, float* d_gamma, float* d_beta,
+                               float* d_added) {
+    float mean = kept[0], factor = kept[1];
+    V all = {}, along = {};
+    by_vectors(0, width, [&](Size n, Size left) {
+        V v = (sum_of(line, other, n, left) - mean) * factor, d = get(from + n, left);
+        put(d_gamma + n, get(d_gamma + n, left) + d * v, left);
+        put(d_beta + n, get(d_beta + n, left) + d, left);
+        if (gamma) d *= get(gamma + n, left);
+        all += d;
+        along += d * v;
+    });
+    float shift = total_of(all) / float(width), slope = total_of(along) / float(width);
+    by_vectors(0, width, [&](Size n, Size left) {
+        V v = (sum_of(line, other, n, left) - mean) * factor, d = get(from + n, left);
+        if (gamma) d *= get(gamma + n, left);
+        d = (d - shift - v * slope) * factor;
+        put(to + n, d, left);
+        if (d_added) put(d_added + n, get(d_added + n, left) + d, left);
+    });
+}
+
+// Normalizes each row of x, plus that of the shortcut if there is one; kept: rows x 2.
 template <typename Number>
 int layer_normalize(int threads, Size rows, Size width, double epsilon, const Number* x, const Number* shortcut,
                     const float* gamma, const float* beta, Number* y, float* kept) {
@@ -3110,28 +3160,14 @@ int layer_normalize(int threads, Size rows, Size width, double epsilon, const Nu
         for (Size row = first; row < last; row++) {
             const Number *line = x + row * width, *other = shortcut ? shortcut + row * width : nullptr;
             Number* out = y + row * width;
-            V all = {}, far = {};
+            V all = {};
             by_vectors(0, width, [&](Size n, Size left) {
                 V v = sum_of(line, other, n, left);
                 if (other) put(out + n, v, left);
                 all += v;
             });
             if (other) line = out;  // the sum is computed once
-            float mean = total_of(all) / float(width);
-            by_vectors(0, width, [&](Size n, Size left) {
-                V v = get(line + n, left) - mean;
-                if (left < LANES) v = (VI)lane_numbers() < int32_t(left) ? v : V{};
-                far += v * v;
-            });
-            float factor = 1.0f / std::sqrt(total_of(far) / float(width) + float(epsilon));
-            by_vectors(0, width, [&](Size n, Size left) {
-                V v = (get(line + n, left) - mean) * factor;
-                if (gamma) v *= get(gamma + n, left);
-                if (beta) v += get(beta + n, left);
-                put(out + n, v, left);
-            });
-            kept[2 * row] = mean;
-            kept[2 * row + 1] = factor;
+            normalize_row(width, float(epsilon), line, all, gamma, beta, out, kept + 2 * row);
         }
     });
     return 0;
@@ -3144,24 +3180,9 @@ int layer_normalize_backward(int threads, Size rows, Size width, const Number* x
     split(threads, rows, width * 6, [=](Size first, Size last) {
         float *d_gamma = sums + this_thread() * 2 * width, *d_beta = d_gamma + width;
         for (Size row = first; row < last; row++) {
-            float mean = kept[2 * row], factor = kept[2 * row + 1];
-            const Number *line = x + row * width, *other = shortcut ? shortcut + row * width : nullptr;
-            const Number* from = dy + row * width;
-            V all = {}, along = {};
-            by_vectors(0, width, [&](Size n, Size left) {
-                V v = (sum_of(line, other, n, left) - mean) * factor, d = get(from + n, left);
-                put(d_gamma + n, get(d_gamma + n, left) + d * v, left);
-                put(d_beta + n, get(d_beta + n, left) + d, left);
-                if (gamma) d *= get(gamma + n, left);
-                all += d;
-                along += d * v;
-            });
-            float shift = total_of(all) / float(width), slope = total_of(along) / float(width);
-            by_vectors(0, width, [&](Size n, Size left) {
-                V v = (sum_of(line, other, n, left) - mean) * factor, d = get(from + n, left);
-                if (gamma) d *= get(gamma + n, left);
-                put(dx + row * width + n, (d - shift - v * slope) * factor, left);
-            });
+            Size at = row * width;
+            normalize_row_back<Number>(width, x + at, shortcut ? shortcut + at : nullptr, gamma, dy + at, kept + 2 * row,
+                                       dx + at, d_gamma, d_beta, nullptr);
         }
     });
     return 0;
